@@ -1,0 +1,3 @@
+//! The command `drover`.
+
+fn main() {}
