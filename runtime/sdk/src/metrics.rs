@@ -1,0 +1,158 @@
+//! What an instance counts: every name, its help and its buckets are in this file.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use drover_core::ErrorKind;
+use metrics::{Counter, Gauge, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+use crate::{Classification, Model};
+
+/// Bucket bounds of durations, in seconds: 1-2.5-5 steps from 5 us, a small model's inference, to
+/// 10 s, the default deadline.
+const SECONDS: [f64; 20] = [
+    5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
+    10.0,
+];
+/// Bucket bounds of batch sizes, in rows.
+const ROWS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0, 4096.0];
+/// Bucket bounds of confidences: finer near 1, where most models live.
+const CONFIDENCE: [f64; 10] = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0];
+
+/// How often recorded samples are folded into their buckets, so that they hold little memory.
+pub(crate) const FOLD_EVERY: Duration = Duration::from_millis(250);
+
+/// The counters of one instance.
+pub(crate) struct Metrics {
+    recorder: Arc<PrometheusRecorder>,
+    handle: PrometheusHandle,
+    started: Instant,
+    ok: Counter,
+    failed: Vec<(ErrorKind, Counter)>,
+    pub(crate) duration: Histogram,
+    pub(crate) queue_wait: Histogram,
+    pub(crate) inference: Histogram,
+    pub(crate) batch_rows: Histogram,
+    pub(crate) in_flight: Gauge,
+    pub(crate) panics: Counter,
+    pub(crate) dropped: Counter,
+    confidence: Histogram,
+    slots: Gauge,
+    classes: OnceLock<Vec<Counter>>,
+}
+
+impl Metrics {
+    /// Makes the counters, all at zero.
+    pub(crate) fn new() -> Result<Self, BuildError> {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
+            .set_buckets_for_metric(Matcher::Full("drover_batch_rows".into()), &ROWS)?
+            .set_buckets_for_metric(Matcher::Full("drover_confidence".into()), &CONFIDENCE)?
+            .build_recorder();
+        let recorder = Arc::new(recorder);
+        Ok(metrics::with_local_recorder(&*recorder, || {
+            describe();
+            let failed = |kind: ErrorKind| {
+                let code = kind.status().to_string();
+                (kind, counter!("drover_invocations_total", "code" => code, "kind" => kind.label()))
+            };
+            Self {
+                handle: recorder.handle(),
+                recorder: Arc::clone(&recorder),
+                started: Instant::now(),
+                ok: counter!("drover_invocations_total", "code" => "200", "kind" => "ok"),
+                failed: ErrorKind::ALL.map(failed).to_vec(),
+                duration: histogram!("drover_invocation_duration_seconds"),
+                queue_wait: histogram!("drover_queue_wait_seconds"),
+                inference: histogram!("drover_inference_duration_seconds"),
+                batch_rows: histogram!("drover_batch_rows"),
+                in_flight: gauge!("drover_in_flight"),
+                panics: counter!("drover_panics_total"),
+                dropped: counter!("drover_dropped_total"),
+                confidence: histogram!("drover_confidence"),
+                slots: gauge!("drover_slots"),
+                classes: OnceLock::new(),
+            }
+        }))
+    }
+
+    /// Says which model is served, and how many slots there are.
+    pub(crate) fn serving(&self, model: &Model, slots: usize) {
+        self.slots.set(slots as f64);
+        metrics::with_local_recorder(&*self.recorder, || {
+            let labels = vec![
+                Label::new("function", model.name().to_owned()),
+                Label::new("version", model.version().to_owned()),
+                Label::new("sha256", model.sha256().to_owned()),
+            ];
+            gauge!("drover_model_info", labels).set(1.0);
+            gauge!("drover_ready_seconds").set(self.started.elapsed().as_secs_f64());
+            let class = |label: &String| counter!("drover_predictions_total", "class" => label.clone());
+            self.classes.get_or_init(|| model.labels().iter().map(class).collect());
+        });
+    }
+
+    /// Counts one invocation and its outcome.
+    pub(crate) fn invocation(&self, failed: Option<ErrorKind>, took: Duration) {
+        match failed {
+            None => self.ok.increment(1),
+            Some(kind) => self.failed.iter().filter(|(k, _)| *k == kind).for_each(|(_, counter)| counter.increment(1)),
+        }
+        self.duration.record(took);
+    }
+
+    /// Counts one prediction by its class.
+    pub(crate) fn prediction(&self, answer: &Classification) {
+        if let Some(class) = self.classes.get().and_then(|classes| classes.get(answer.prediction.index())) {
+            class.increment(1);
+        }
+        self.confidence.record(f64::from(answer.confidence));
+    }
+
+    /// Folds recorded samples into their buckets; to be called every [`FOLD_EVERY`].
+    pub(crate) fn fold(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// Returns all counters as Prometheus text, with the process's CPU time and memory as of now.
+    pub(crate) fn render(&self) -> String {
+        metrics::with_local_recorder(&*self.recorder, process);
+        self.handle.render()
+    }
+}
+
+/// Gives every metric its unit and help.
+fn describe() {
+    let s = Unit::Seconds;
+    describe_counter!("drover_invocations_total", "invocations answered, by HTTP status and kind of failure");
+    describe_histogram!("drover_invocation_duration_seconds", s, "from a request's head to its answer");
+    describe_histogram!("drover_queue_wait_seconds", s, "from a valid request to the start of its inference");
+    describe_histogram!("drover_inference_duration_seconds", s, "one call of the model, over all rows of its batch");
+    describe_histogram!("drover_batch_rows", "rows in one call of the model");
+    describe_gauge!("drover_in_flight", "invocations inside");
+    describe_gauge!("drover_slots", "invocations that may be inside at once");
+    describe_counter!("drover_panics_total", "panics of the model that were caught");
+    describe_counter!("drover_dropped_total", "invocations that were not run because the client had gone or the deadline had passed");
+    describe_counter!("drover_predictions_total", "rows answered, by predicted class");
+    describe_histogram!("drover_confidence", "confidence of the predicted class, 0 to 1");
+    describe_gauge!("drover_model_info", "the model that is served; always 1");
+    describe_gauge!("drover_ready_seconds", s, "from the start of the process to readiness");
+    describe_gauge!("process_cpu_seconds_total", s, "CPU time of the process, user and system");
+    describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "resident memory of the process");
+    describe_gauge!("process_open_fds", "open file descriptors of the process");
+}
+
+/// Reads the process's own accounting; a value that the kernel withholds is left out.
+fn process() {
+    let Ok(me) = procfs::process::Process::myself() else { return };
+    if let Ok(stat) = me.stat() {
+        let ticks = procfs::ticks_per_second().max(1);
+        // The exporter's counters are whole numbers, so the seconds are a gauge here.
+        gauge!("process_cpu_seconds_total").set((stat.utime + stat.stime) as f64 / ticks as f64);
+        gauge!("process_resident_memory_bytes").set((stat.rss * procfs::page_size()) as f64);
+    }
+    if let Ok(n) = me.fd_count() {
+        gauge!("process_open_fds").set(n as f64);
+    }
+}

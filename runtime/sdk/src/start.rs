@@ -1,0 +1,100 @@
+//! The command line of a function binary.
+
+use std::process::ExitCode;
+
+use drover_core::config::{EXIT_BAD_CONFIG, Env};
+
+use crate::config::Config;
+use crate::function::{Failure, Function};
+use crate::schema::RequestSchema;
+use crate::{library, load, log, server, service};
+
+const HELP: &str = "
+Serves one model over HTTP until SIGTERM.
+
+Options:
+  --print-config   print the effective settings and exit
+  --openapi        print the OpenAPI document and exit
+  --fetch-runtime  make sure that ONNX Runtime is here and exit
+  --version        print the version of Drover and exit
+  --help           print this and exit
+
+Settings (environment):
+  DROVER_LISTEN          address (127.0.0.1:8000, or NOMAD_IP_http:NOMAD_PORT_http)
+  DROVER_MODEL           model card, or the folder that holds model.toml
+  DROVER_SLOTS           invocations inside at once (512)
+  DROVER_BATCH_ROWS      rows in one inference (64)
+  DROVER_REQUEST_ROWS    rows in one request (4096)
+  DROVER_BODY            largest body (1MiB)
+  DROVER_DEADLINE        longest time of a request (10s)
+  DROVER_HEADER_TIMEOUT  longest time for a request's head (10s)
+  DROVER_IDLE_TIMEOUT    longest silence of a connection (10m)
+  DROVER_CONNECTIONS     connections open at once (20000)
+  DROVER_DRAIN_WAIT      time in service after SIGTERM (0)
+  DROVER_DRAIN_TIMEOUT   longest time to finish what runs (10s)
+  DROVER_WORKERS         inference workers (the cores that this process may use)
+  DROVER_INFERENCE       auto, inline or threads (auto)
+  DROVER_CPU             cores that this process may use (from Nomad or the control group)
+  DROVER_CACHE_DIR       where ONNX Runtime is kept
+  DROVER_LOG             log filter, e.g. debug (info)
+  ORT_DYLIB_PATH         an ONNX Runtime of your own
+";
+
+/// Runs the function `F` as a program: reads arguments and settings, serves until SIGTERM.
+///
+/// Exit codes: 0 after a drain, 1 if it cannot listen or load, 64 for wrong settings or arguments.
+#[must_use]
+pub fn main<F: Function>() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let argument = match arguments.as_slice() {
+        [] => None,
+        [one] => Some(one.as_str()),
+        _ => return usage(F::NAME, "at most one option is taken"),
+    };
+    if argument == Some("--help") || argument == Some("-h") {
+        println!("Usage: {} [OPTION]\n{HELP}", F::NAME);
+        return ExitCode::SUCCESS;
+    }
+    if argument == Some("--version") {
+        println!("{} (drover {})", F::NAME, env!("CARGO_PKG_VERSION"));
+        return ExitCode::SUCCESS;
+    }
+    log::start();
+    let config = match Config::read(&Env) {
+        Ok(config) => config,
+        Err(wrong) => {
+            eprintln!("{}: {wrong}", F::NAME);
+            return ExitCode::from(EXIT_BAD_CONFIG);
+        }
+    };
+    let done = match argument {
+        None => server::run::<F>(config, &Env).map_err(Failure::from),
+        Some("--print-config") => {
+            println!("{config:#?}");
+            Ok(())
+        }
+        Some("--openapi") => openapi::<F>(&config).map(|text| println!("{text}")),
+        Some("--fetch-runtime") => library::find_or_fetch(&Env)
+            .map(|path| println!("{}", path.display()))
+            .map_err(Failure::from),
+        Some(other) => return usage(F::NAME, &format!("no option `{other}`")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            tracing::error!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn openapi<F: Function>(config: &Config) -> Result<String, Failure> {
+    let schema = RequestSchema::of::<F::Request>()?;
+    let model = load::open::<F>(config).ok();
+    Ok(serde_json::to_string_pretty(&service::openapi::document::<F>(&schema, model.as_ref(), config))?)
+}
+
+fn usage(name: &str, wrong: &str) -> ExitCode {
+    eprintln!("{name}: {wrong}, see {name} --help");
+    ExitCode::from(EXIT_BAD_CONFIG)
+}
