@@ -9,6 +9,8 @@ use std::fmt;
 pub enum ErrorKind {
     /// The request is not well-formed: not JSON, a broken header or path.
     BadRequest,
+    /// The request comes from where it may not come from, e.g. from another web site's page.
+    Forbidden,
     /// No such path.
     UnknownRoute,
     /// The path exists, the method does not.
@@ -50,8 +52,9 @@ pub enum Retry {
 
 impl ErrorKind {
     /// All kinds, for metrics and documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::BadRequest,
+        Self::Forbidden,
         Self::UnknownRoute,
         Self::MethodNotAllowed,
         Self::UnknownFunction,
@@ -72,6 +75,7 @@ impl ErrorKind {
     pub const fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
+            Self::Forbidden => 403,
             Self::UnknownRoute | Self::UnknownFunction => 404,
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
@@ -90,6 +94,7 @@ impl ErrorKind {
     pub const fn label(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::Forbidden => "forbidden",
             Self::UnknownRoute => "unknown_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnknownFunction => "unknown_function",
@@ -111,6 +116,7 @@ impl ErrorKind {
     pub const fn title(self) -> &'static str {
         match self {
             Self::BadRequest => "the request is not well-formed",
+            Self::Forbidden => "the request may not come from there",
             Self::UnknownRoute => "no such path",
             Self::MethodNotAllowed => "the path does not take this method",
             Self::UnknownFunction => "no such function",
@@ -132,6 +138,7 @@ impl ErrorKind {
     pub const fn retry(self) -> Retry {
         match self {
             Self::BadRequest
+            | Self::Forbidden
             | Self::UnknownRoute
             | Self::MethodNotAllowed
             | Self::UnknownFunction

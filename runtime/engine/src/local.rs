@@ -1,0 +1,299 @@
+//! The engine for one machine without Nomad: a job's instances as processes with ports, limits,
+//! health checks, restarts and logs.
+
+mod backoff;
+mod board;
+pub mod cgroup;
+mod check;
+mod environment;
+mod health;
+mod herd;
+mod host;
+mod instance;
+mod launch;
+mod output;
+mod ports;
+mod process;
+mod rotate;
+pub(crate) mod signal;
+mod spawn;
+mod state;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use drover_core::{FunctionName, InstanceId};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use self::board::Board;
+use self::cgroup::{Cgroup, Limits, Parent};
+use self::environment::{Facts, Words};
+use self::herd::Herd;
+pub use self::host::Host;
+use self::instance::Wish;
+pub use self::launch::Launch;
+use self::output::Output;
+use self::spawn::Spawner;
+pub use self::state::{Record, StateDir, StateError};
+use crate::job::{Job, Resources};
+use crate::{Catalog, FunctionStatus, LogLine, LogQuery, Scheduler, SchedulerError, Snapshot};
+
+/// How the local engine is set up.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where state and logs are kept.
+    pub state_dir: PathBuf,
+    /// The program that becomes a task after its last preparations; see [`Launch`].
+    pub launcher: Launcher,
+}
+
+/// A program that reads `--parent PID --join FILE... -- COMMAND...` and runs [`Launch::exec`].
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    /// The program.
+    pub program: PathBuf,
+    /// Arguments that come before the others.
+    pub args: Vec<String>,
+}
+
+/// Why a job was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddError {
+    /// Its name is not one for a function.
+    #[error(transparent)]
+    Name(#[from] drover_core::id::InvalidName),
+    /// There is one of that name.
+    #[error("two jobs give the function `{0}`")]
+    Twice(FunctionName),
+    /// It uses a word that has no value here.
+    #[error("job `{0}`: {1}")]
+    Word(String, crate::job::UnknownWord),
+}
+
+/// Runs jobs on this machine.
+pub struct LocalEngine {
+    shared: Arc<Shared>,
+    herds: Mutex<BTreeMap<FunctionName, Herd>>,
+}
+
+/// What all instances share.
+pub(crate) struct Shared {
+    settings: Settings,
+    host: Host,
+    state: StateDir,
+    board: Board,
+    output: Arc<Output>,
+    spawner: Spawner,
+    cgroups: Result<Parent, String>,
+    limit_failed: OnceLock<String>,
+    lives: TaskTracker,
+    urgency: watch::Sender<Wish>,
+}
+
+impl Shared {
+    /// Makes the cgroup of an instance; a failure is remembered as the engine's one warning.
+    fn limit(&self, id: &InstanceId, resources: &Resources) -> Option<Cgroup> {
+        let parent = self.cgroups.as_ref().ok()?;
+        #[expect(clippy::cast_precision_loss, reason = "MHz and cores are small")]
+        let cpu_cores = match resources.cores {
+            Some(n) => n as f64,
+            None => resources.cpu_mhz as f64 / self.host.core_mhz.max(1) as f64,
+        };
+        let limits = Limits { cpu_cores, memory_bytes: resources.memory_limit_bytes() };
+        match parent.instance(id.as_str(), limits) {
+            Ok(cgroup) => Some(cgroup),
+            Err(why) => {
+                if self.limit_failed.set(why.clone()).is_ok() {
+                    tracing::warn!("{why}: limits do not hold");
+                }
+                None
+            }
+        }
+    }
+}
+
+impl LocalEngine {
+    /// Takes the state directory, cleans up after an engine that was killed, and is ready for jobs.
+    /// Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StateError`] if the state directory is in use or cannot be written.
+    pub fn start(settings: Settings) -> Result<Self, StateError> {
+        let state = StateDir::take(&settings.state_dir)?;
+        let io = |source: io::Error| StateError::Io { dir: settings.state_dir.clone(), source };
+        let spawner = Spawner::start().map_err(io)?;
+        let cgroups = Parent::create(&format!("drover-{}", std::process::id()));
+        let shared = Shared {
+            host: Host::read(),
+            state,
+            board: Board::new(),
+            output: Arc::new(Output::new()),
+            spawner,
+            cgroups,
+            limit_failed: OnceLock::new(),
+            lives: TaskTracker::new(),
+            urgency: watch::Sender::new(Wish::Run),
+            settings: settings.clone(),
+        };
+        let engine = Self { shared: Arc::new(shared), herds: Mutex::default() };
+        engine.record(None).map_err(io)?;
+        Ok(engine)
+    }
+
+    /// Writes down where the gateway listens, so that commands find it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn record(&self, gateway: Option<SocketAddr>) -> io::Result<()> {
+        let cgroups = self.shared.cgroups.as_ref().map(|parent| parent.dirs().to_vec()).unwrap_or_default();
+        self.shared.state.write(&Record { pid: std::process::id(), gateway, cgroups })
+    }
+
+    /// Returns why limits do not hold here, if they do not.
+    #[must_use]
+    pub fn limits_warning(&self) -> Option<String> {
+        let why = self.shared.cgroups.as_ref().err().or_else(|| self.shared.limit_failed.get())?;
+        Some(format!("limits of CPU and memory do not hold on this machine: {why}"))
+    }
+
+    /// Takes a job and starts its instances; `count` wins over the job's own.
+    ///
+    /// # Errors
+    /// [`AddError`]; [`SchedulerError::OutOfRange`] in it never occurs, as the job was checked.
+    pub fn add(&self, job: Job, count: Option<u32>) -> Result<FunctionName, AddError> {
+        let function = self.function_of(&job)?;
+        let mut herds = self.herds();
+        if herds.contains_key(&function) {
+            return Err(AddError::Twice(function));
+        }
+        let wanted = count.unwrap_or(job.group.count);
+        self.shared.board.add(&function);
+        let mut herd = Herd::new(Arc::clone(&self.shared), function.clone(), job);
+        herd.set(wanted);
+        herds.insert(function.clone(), herd);
+        Ok(function)
+    }
+
+    /// Returns the function that a job is, having tried all words in it.
+    fn function_of(&self, job: &Job) -> Result<FunctionName, AddError> {
+        let ports: Vec<_> = job.group.ports.iter().map(|p| (p.label.clone(), 0)).collect();
+        let id = InstanceId::generate();
+        let facts = Facts { job, host: &self.shared.host, id: &id, index: 0, ports: &ports, dir: PathBuf::new() };
+        let (words, task) = (Words::new(&facts), &job.group.task);
+        let word = |e| AddError::Word(job.id.clone(), e);
+        words.variables(&task.env).map_err(word)?;
+        for text in
+            task.args.iter().chain([&task.command]).chain(job.group.services.iter().flat_map(|s| s.meta.values()))
+        {
+            words.fill(text).map_err(word)?;
+        }
+        let name = job.group.services.first().map_or(&job.name, |service| &service.name);
+        Ok(words.fill(name).map_err(word)?.parse()?)
+    }
+
+    fn herds(&self) -> std::sync::MutexGuard<'_, BTreeMap<FunctionName, Herd>> {
+        self.herds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(
+        &self,
+        function: &FunctionName,
+        act: impl FnOnce(&mut Herd) -> Result<T, SchedulerError>,
+    ) -> Result<T, SchedulerError> {
+        if *self.shared.urgency.borrow() > Wish::Run {
+            return Err(SchedulerError::Stopping);
+        }
+        let mut herds = self.herds();
+        act(herds.get_mut(function).ok_or_else(|| SchedulerError::UnknownFunction(function.clone()))?)
+    }
+
+    /// Replaces the instances of `function` one by one: a new one is ready before the old one drains.
+    /// Returns how many were replaced; stops at the first that is not ready within `limit`.
+    ///
+    /// # Errors
+    /// [`SchedulerError::UnknownFunction`]; [`SchedulerError::Stopping`].
+    pub async fn replace(&self, function: &FunctionName, limit: Duration) -> Result<u32, SchedulerError> {
+        let count = self.with(function, |herd| Ok(herd.count()))?;
+        for index in 0..count {
+            let (new, old) = self.with(function, |herd| Ok(herd.start_beside(index)))?;
+            let ready = herd::until_ready(&self.shared, function, &new, limit).await;
+            let gone = if ready { old } else { Some(new) };
+            self.with(function, |herd| Ok(gone.iter().for_each(|id| herd.drain(id))))?;
+            if !ready {
+                return Ok(index);
+            }
+        }
+        Ok(count)
+    }
+
+    /// Returns every line that instances write from now on.
+    #[must_use]
+    pub fn follow(&self) -> BoxStream<'static, LogLine> {
+        self.shared.output.follow()
+    }
+
+    /// Drains every instance at once and waits until nothing is left.
+    pub async fn shut_down(&self) {
+        self.shared.urgency.send_replace(Wish::DrainNow);
+        self.shared.lives.close();
+        self.shared.lives.wait().await;
+        if let Ok(parent) = self.shared.cgroups.clone() {
+            let _removed = tokio::task::spawn_blocking(move || parent.remove()).await;
+        }
+        self.shared.state.forget();
+    }
+
+    /// Kills every instance; [`LocalEngine::shut_down`] then returns at once.
+    pub fn kill(&self) {
+        self.shared.urgency.send_replace(Wish::Kill);
+    }
+}
+
+impl Catalog for LocalEngine {
+    fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.shared.board.watch()
+    }
+}
+
+impl Scheduler for LocalEngine {
+    fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<(), SchedulerError>> {
+        async move { self.with(function, |herd| herd.scale(count)) }.boxed()
+    }
+
+    fn stop<'a>(&'a self, function: &'a FunctionName) -> BoxFuture<'a, Result<(), SchedulerError>> {
+        async move {
+            self.with(function, |herd| {
+                herd.set(0);
+                Ok(())
+            })
+        }
+        .boxed()
+    }
+
+    fn status(&self) -> BoxFuture<'_, Result<Vec<FunctionStatus>, SchedulerError>> {
+        async move {
+            let status = |(function, herd): (&FunctionName, &Herd)| {
+                let bounds = herd.job().group.scaling;
+                FunctionStatus { function: function.clone(), count: herd.count(), min: bounds.min, max: bounds.max }
+            };
+            Ok(self.herds().iter().map(status).collect())
+        }
+        .boxed()
+    }
+
+    fn logs<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        query: LogQuery,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, LogLine>, SchedulerError>> {
+        async move { self.with(function, |_| Ok(self.shared.output.read(function, query))) }.boxed()
+    }
+}

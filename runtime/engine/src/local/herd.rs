@@ -1,0 +1,133 @@
+//! The instances of one function.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drover_core::{FunctionName, InstanceId};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::Shared;
+use super::instance::{Life, Wish};
+use crate::job::Job;
+use crate::{InstanceState, SchedulerError};
+
+/// The instances of one function, as many as wanted.
+pub(crate) struct Herd {
+    shared: Arc<Shared>,
+    function: FunctionName,
+    job: Arc<Job>,
+    count: u32,
+    members: Vec<Member>,
+}
+
+struct Member {
+    id: InstanceId,
+    index: u32,
+    wish: watch::Sender<Wish>,
+}
+
+impl Herd {
+    /// Begins with no instance.
+    pub(crate) fn new(shared: Arc<Shared>, function: FunctionName, job: Job) -> Self {
+        Self { shared, function, job: Arc::new(job), count: 0, members: Vec::new() }
+    }
+
+    /// Returns the job.
+    pub(crate) fn job(&self) -> &Job {
+        &self.job
+    }
+
+    /// Returns how many instances are wanted.
+    pub(crate) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Starts or drains instances until there are `count`, which the job must allow.
+    pub(crate) fn scale(&mut self, count: u32) -> Result<(), SchedulerError> {
+        let bounds = self.job.group.scaling;
+        if !(bounds.min..=bounds.max).contains(&count) {
+            let (function, min, max) = (self.function.clone(), bounds.min, bounds.max);
+            return Err(SchedulerError::OutOfRange { function, count, min, max });
+        }
+        self.set(count);
+        Ok(())
+    }
+
+    /// Starts or drains instances until there are `count`.
+    pub(crate) fn set(&mut self, count: u32) {
+        self.count = count;
+        let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+        while self.members.len() > wanted {
+            self.drop_one();
+        }
+        for index in 0..count {
+            if !self.members.iter().any(|m| m.index == index) && self.members.len() < wanted {
+                self.start(index);
+            }
+        }
+    }
+
+    /// Drains the instance that is missed least: one that does not work, else the newest.
+    fn drop_one(&mut self) {
+        let shown = self.shared.board.watch().borrow().instances(&self.function).map(<[_]>::to_vec).unwrap_or_default();
+        let ready = |member: &Member| shown.iter().any(|i| i.id == member.id && i.state.is_ready());
+        let least = self.members.iter().enumerate().min_by_key(|(_, m)| (ready(m), u32::MAX - m.index));
+        if let Some(position) = least.map(|(position, _)| position) {
+            let _ended_already = self.members.swap_remove(position).wish.send(Wish::Drain);
+        }
+    }
+
+    fn start(&mut self, index: u32) -> InstanceId {
+        let (wish, asked) = watch::channel(Wish::Run);
+        let life = Life::new(Arc::clone(&self.shared), Arc::clone(&self.job), self.function.clone(), index, asked);
+        let id = life.id().clone();
+        self.members.push(Member { id: id.clone(), index, wish });
+        let mut all = self.shared.urgency.subscribe();
+        let member = self.members.last().map(|m| m.wish.clone());
+        self.shared.lives.spawn(async move {
+            let run = life.run();
+            tokio::pin!(run);
+            loop {
+                tokio::select! {
+                    () = &mut run => break,
+                    changed = all.changed() => {
+                        let urgent = *all.borrow();
+                        if let Some(wish) = member.as_ref().filter(|w| *w.borrow() < urgent) {
+                            let _run_has_ended = wish.send(urgent);
+                        }
+                        if changed.is_err() {
+                            (&mut run).await;
+                            break;
+                        }
+                    }
+                }
+            }
+        });
+        id
+    }
+
+    /// Starts a second instance with the number `index` and returns its id and the old one's.
+    pub(crate) fn start_beside(&mut self, index: u32) -> (InstanceId, Option<InstanceId>) {
+        let old = self.members.iter().find(|m| m.index == index).map(|m| m.id.clone());
+        (self.start(index), old)
+    }
+
+    /// Drains the instance `id`, if it is one of these.
+    pub(crate) fn drain(&mut self, id: &InstanceId) {
+        if let Some(position) = self.members.iter().position(|m| m.id == *id) {
+            let _ended_already = self.members.swap_remove(position).wish.send(Wish::Drain);
+        }
+    }
+}
+
+/// Waits until the instance `id` is ready.
+pub(crate) async fn until_ready(shared: &Shared, function: &FunctionName, id: &InstanceId, limit: Duration) -> bool {
+    let mut board = shared.board.watch();
+    let ready = board.wait_for(|snapshot| {
+        let all = snapshot.instances(function).unwrap_or_default();
+        all.iter().any(|i| i.id == *id && matches!(i.state, InstanceState::Ready | InstanceState::Failed))
+    });
+    let Ok(Ok(snapshot)) = timeout(limit, ready).await else { return false };
+    snapshot.instances(function).unwrap_or_default().iter().any(|i| i.id == *id && i.state.is_ready())
+}

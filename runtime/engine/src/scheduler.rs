@@ -1,0 +1,125 @@
+//! How many run.
+
+use drover_core::{ErrorKind, FunctionName, InstanceId};
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+/// Decides how many instances run, and knows what they wrote.
+pub trait Scheduler: Send + Sync {
+    /// Asks for `count` instances of `function`; returns once that is noted, not once they run.
+    ///
+    /// # Errors
+    /// [`SchedulerError::UnknownFunction`]; [`SchedulerError::OutOfRange`] outside of the job's bounds.
+    fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<(), SchedulerError>>;
+
+    /// Stops every instance of `function`, whatever the job's least count is.
+    ///
+    /// # Errors
+    /// [`SchedulerError::UnknownFunction`].
+    fn stop<'a>(&'a self, function: &'a FunctionName) -> BoxFuture<'a, Result<(), SchedulerError>>;
+
+    /// Returns what is wanted of every function.
+    ///
+    /// # Errors
+    /// [`SchedulerError::Unavailable`] if the scheduler cannot be asked.
+    fn status(&self) -> BoxFuture<'_, Result<Vec<FunctionStatus>, SchedulerError>>;
+
+    /// Returns the newest lines that the instances of `function` wrote, then, if asked, all that follow.
+    ///
+    /// # Errors
+    /// [`SchedulerError::UnknownFunction`].
+    fn logs<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        query: LogQuery,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, LogLine>, SchedulerError>>;
+}
+
+/// What is wanted of a function.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionStatus {
+    /// The function.
+    pub function: FunctionName,
+    /// How many instances should run.
+    pub count: u32,
+    /// The fewest that scaling may leave.
+    pub min: u32,
+    /// The most that scaling may start.
+    pub max: u32,
+}
+
+/// Which lines of a log are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogQuery {
+    /// At most so many of the lines that are there already.
+    pub tail: usize,
+    /// Whether lines to come are wanted too.
+    pub follow: bool,
+}
+
+/// One line that an instance wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// The function.
+    pub function: FunctionName,
+    /// The instance.
+    pub instance: InstanceId,
+    /// The instance's number.
+    pub index: u32,
+    /// Where it wrote.
+    pub stream: Stream,
+    /// What it wrote, without the end of the line.
+    pub text: String,
+}
+
+/// Where an instance writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// What the engine says about the instance.
+    Engine,
+}
+
+/// Why the scheduler did not do as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SchedulerError {
+    /// There is no such function.
+    #[error("no function is called `{0}`")]
+    UnknownFunction(FunctionName),
+    /// The job does not allow so many.
+    #[error("`{function}` scales from {min} to {max}, not to {count}")]
+    OutOfRange {
+        /// The function.
+        function: FunctionName,
+        /// What was asked for.
+        count: u32,
+        /// The fewest that the job allows.
+        min: u32,
+        /// The most that the job allows.
+        max: u32,
+    },
+    /// It is about to end.
+    #[error("the engine is about to stop")]
+    Stopping,
+    /// It cannot be asked.
+    #[error("the scheduler cannot be reached: {0}")]
+    Unavailable(String),
+}
+
+impl SchedulerError {
+    /// Returns the kind of failure that a client reads.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UnknownFunction(_) => ErrorKind::UnknownFunction,
+            Self::OutOfRange { .. } => ErrorKind::InvalidValue,
+            Self::Stopping => ErrorKind::Draining,
+            Self::Unavailable(_) => ErrorKind::UpstreamFailed,
+        }
+    }
+}
