@@ -1,3 +1,58 @@
-//! The command `drover`.
+//! The command `drover`: runs functions on this machine and talks to what runs.
 
-fn main() {}
+mod args;
+mod client;
+mod control;
+mod doctor;
+mod table;
+mod up;
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{CommandFactory, Parser};
+use tracing_subscriber::EnvFilter;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse_from(args::with_long_flags(std::env::args_os()));
+    match run(cli) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("drover: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    // Before anything that makes threads: this process becomes the task.
+    if let Command::Launch(launch) = cli.command {
+        return Err(launch.into_launch().exec()).context("cannot launch");
+    }
+    let filter = EnvFilter::try_from_env("DROVER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).without_time().init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    let done = runtime.block_on(async {
+        let place = cli.place;
+        match cli.command {
+            Command::Up(up) => up::up(up, &place).await,
+            Command::Status { json } => control::status(&place, json).await,
+            Command::Scale { name, count } => control::scale(&place, &name, count).await,
+            Command::Logs { name, follow, tail, json } => control::logs(&place, &name, follow, tail, json).await,
+            Command::Invoke { name, body } => control::invoke(&place, &name, &body).await,
+            Command::Stop { name } => control::stop(&place, name.as_deref()).await,
+            Command::Doctor { json } => doctor::doctor(&place, json).await,
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut Cli::command(), "drover", &mut std::io::stdout());
+                Ok(ExitCode::SUCCESS)
+            }
+            Command::Launch(_) => Ok(ExitCode::FAILURE),
+        }
+    });
+    // A read of the terminal's input or the like must not hold the exit back.
+    runtime.shutdown_background();
+    done
+}

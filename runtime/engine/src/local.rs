@@ -64,6 +64,15 @@ pub struct Launcher {
     pub args: Vec<String>,
 }
 
+/// How far a replacement came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replaced {
+    /// Instances that a new one has replaced.
+    pub n_replaced: u32,
+    /// Instances that there should be.
+    pub n_wanted: u32,
+}
+
 /// Why a job was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddError {
@@ -216,11 +225,11 @@ impl LocalEngine {
     }
 
     /// Replaces the instances of `function` one by one: a new one is ready before the old one drains.
-    /// Returns how many were replaced; stops at the first that is not ready within `limit`.
+    /// Stops at the first that is not ready within `limit`.
     ///
     /// # Errors
     /// [`SchedulerError::UnknownFunction`]; [`SchedulerError::Stopping`].
-    pub async fn replace(&self, function: &FunctionName, limit: Duration) -> Result<u32, SchedulerError> {
+    pub async fn replace(&self, function: &FunctionName, limit: Duration) -> Result<Replaced, SchedulerError> {
         let count = self.with(function, |herd| Ok(herd.count()))?;
         for index in 0..count {
             let (new, old) = self.with(function, |herd| Ok(herd.start_beside(index)))?;
@@ -228,10 +237,10 @@ impl LocalEngine {
             let gone = if ready { old } else { Some(new) };
             self.with(function, |herd| Ok(gone.iter().for_each(|id| herd.drain(id))))?;
             if !ready {
-                return Ok(index);
+                return Ok(Replaced { n_replaced: index, n_wanted: count });
             }
         }
-        Ok(count)
+        Ok(Replaced { n_replaced: count, n_wanted: count })
     }
 
     /// Returns every line that instances write from now on.

@@ -62,7 +62,11 @@ impl Gateway {
                 self.stop.cancel();
                 Ok(json(&json!({ "stopping": true })))
             }
-            ["functions"] | ["functions", _] | ["functions", _, "logs" | "scale" | "stop"] | ["instances"] | ["stop"] => {
+            ["functions"]
+            | ["functions", _]
+            | ["functions", _, "logs" | "scale" | "stop"]
+            | ["instances"]
+            | ["stop"] => {
                 let detail = format!("/api/{below} does not take {}", request.method());
                 Err(Error::new(ErrorKind::MethodNotAllowed, detail))
             }
@@ -151,6 +155,7 @@ fn json(value: &impl serde::Serialize) -> Response<Body> {
 
 async fn read<T: serde::de::DeserializeOwned>(request: Request<Incoming>) -> Result<T, Error> {
     let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
-    let bytes = body.map_err(|e| Error::new(ErrorKind::BadRequest, format!("the body cannot be read: {e}")))?.to_bytes();
+    let bytes =
+        body.map_err(|e| Error::new(ErrorKind::BadRequest, format!("the body cannot be read: {e}")))?.to_bytes();
     serde_json::from_slice(&bytes).map_err(|e| Error::new(ErrorKind::InvalidValue, format!("the body: {e}")))
 }

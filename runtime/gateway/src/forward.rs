@@ -17,7 +17,11 @@ use crate::pool::SendError;
 
 impl Gateway {
     /// Sends `request` to the instance with the fewest in flight; to the next one if nothing was sent.
-    pub(crate) async fn forward(&self, function: &FunctionName, request: Request<Body>) -> Result<Response<Body>, Error> {
+    pub(crate) async fn forward(
+        &self,
+        function: &FunctionName,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Error> {
         let (mut request, mut refused) = (request, Vec::new());
         let limit = self.time_limit(&request);
         let send = async {
@@ -34,8 +38,7 @@ impl Gateway {
                 };
                 match self.pool.send(address, request, self.settings.connect_timeout).await {
                     Ok((response, connection)) => {
-                        let mut response =
-                            response.map(|body| Answer::new(body, flight, connection).boxed_unsync());
+                        let mut response = response.map(|body| Answer::new(body, flight, connection).boxed_unsync());
                         headers::remove_hop_by_hop(response.headers_mut());
                         return Ok(response);
                     }
@@ -44,7 +47,9 @@ impl Gateway {
                         refused.push(instance.id.clone());
                         request = *unsent;
                     }
-                    Err(SendError::Broken(e)) => return Err(broken(function, instance, &e, self.settings.max_body_bytes)),
+                    Err(SendError::Broken(e)) => {
+                        return Err(broken(function, instance, &e, self.settings.max_body_bytes));
+                    }
                 }
             }
         };
@@ -95,7 +100,8 @@ fn nobody(function: &FunctionName, all: &[std::sync::Arc<Instance>], n_refused: 
         let detail = format!("none of the {n_refused} instances of `{function}` takes connections");
         return Error::new(ErrorKind::UpstreamFailed, detail);
     }
-    let failed = all.iter().find(|i| i.state == InstanceState::Failed).or_else(|| all.iter().find(|i| i.reason.is_some()));
+    let failed =
+        all.iter().find(|i| i.state == InstanceState::Failed).or_else(|| all.iter().find(|i| i.reason.is_some()));
     let detail = match (failed.and_then(|i| i.reason.as_ref()), all.len()) {
         (_, 0) => format!("no instance of `{function}` runs"),
         (None, n) => format!("none of the {n} instances of `{function}` is ready yet"),

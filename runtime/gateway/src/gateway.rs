@@ -44,14 +44,7 @@ impl Gateway {
         settings: Settings,
         stop: CancellationToken,
     ) -> Self {
-        Self {
-            catalog: catalog.watch(),
-            scheduler,
-            settings,
-            flights: Flights::default(),
-            pool: Pool::default(),
-            stop,
-        }
+        Self { catalog: catalog.watch(), scheduler, settings, flights: Flights::default(), pool: Pool::default(), stop }
     }
 
     /// Answers one request, whatever happens: the only place that makes an error answer, the log line

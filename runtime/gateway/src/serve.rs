@@ -39,7 +39,11 @@ pub async fn serve(listener: TcpListener, gateway: Arc<Gateway>, stop: Cancellat
         .timer(TokioTimer::new())
         .header_read_timeout(gateway.settings.header_timeout)
         .max_buf_size(MAX_HEAD_BYTES);
-    server.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS).keep_alive_interval(Duration::from_secs(30));
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(Duration::from_secs(30));
     let (open, connections) = (GracefulShutdown::new(), Arc::new(Semaphore::new(gateway.settings.max_connections)));
     loop {
         let accepted = tokio::select! {

@@ -123,7 +123,8 @@ impl<'a> Fields<'a> {
                 continue;
             }
             if moot.contains(&name.as_str()) {
-                self.findings.moot(name);
+                let is_top = matches!(self.block.kind.as_str(), "job" | "group" | "task");
+                self.findings.moot(if is_top { name.clone() } else { format!("{}.{name}", self.block.kind) });
             } else {
                 self.findings.mistake(line, format!("`{name}`{place} cannot be honoured on one machine"));
             }

@@ -1,0 +1,182 @@
+//! The command line.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use drover_engine::local::{Launch, Record};
+
+/// ML models as small functions, on this machine or on Nomad.
+#[derive(Debug, Parser)]
+#[command(name = "drover", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where `drover up` keeps its state, and where it listens.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    /// Where `drover up` keeps its state and logs.
+    #[arg(long, env = "DROVER_STATE_DIR", default_value = ".drover", value_name = "DIR", global = true)]
+    pub(crate) state_dir: PathBuf,
+    /// The gateway to talk to; unless set, that of the `drover up` that runs here.
+    #[arg(long, env = "DROVER_GATEWAY", value_name = "HOST:PORT", global = true)]
+    gateway: Option<String>,
+}
+
+impl Place {
+    /// Returns `host:port` of the gateway to talk to.
+    pub(crate) fn gateway(&self) -> String {
+        if let Some(given) = &self.gateway {
+            return given.trim_start_matches("http://").trim_end_matches('/').to_owned();
+        }
+        let running: Option<SocketAddr> = Record::read(Path::new(&self.state_dir)).and_then(|record| record.gateway);
+        running.map_or_else(|| "127.0.0.1:8080".into(), |address| address.to_string())
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run functions on this machine, from the same job files as on Nomad.
+    Up(Up),
+    /// Show functions and instances.
+    Status {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask for so many instances of a function.
+    Scale {
+        /// The function.
+        name: String,
+        /// How many instances.
+        count: u32,
+    },
+    /// Show what a function's instances wrote.
+    Logs {
+        /// The function.
+        name: String,
+        /// Go on with what they write from now on.
+        #[arg(short, long)]
+        follow: bool,
+        /// At most so many of the newest lines.
+        #[arg(short = 'n', long, default_value_t = 100)]
+        tail: usize,
+        /// Print JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Send one request to a function.
+    Invoke {
+        /// The function.
+        name: String,
+        /// The request as JSON; `@FILE` reads it from a file and `-` from standard input.
+        #[arg(value_name = "JSON")]
+        body: String,
+    },
+    /// Stop a function's instances, or all of `drover up`.
+    Stop {
+        /// The function; all if not given.
+        name: Option<String>,
+    },
+    /// Check what this machine has and lacks.
+    Doctor {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Become a task's program, tied to its parent and inside its cgroups.
+    #[command(hide = true)]
+    Launch(LaunchArgs),
+}
+
+/// What `drover up` runs.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  drover up
+  drover up -var count=2 jobs/predict.nomad
+  drover up -var function=penguins -var cpu=250 --port 0 jobs/predict.nomad")]
+pub(crate) struct Up {
+    /// Job files; unless given, the functions of this checkout through jobs/predict.nomad.
+    #[arg(value_name = "JOBFILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Set a variable of the job files; also written -var.
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    pub(crate) vars: Vec<String>,
+    /// Read variables from a file; also written -var-file.
+    #[arg(long = "var-file", value_name = "FILE")]
+    pub(crate) var_files: Vec<PathBuf>,
+    /// The port of the gateway on 127.0.0.1; 0 takes a free one.
+    #[arg(long, env = "DROVER_PORT", default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Start so many instances of each function, whatever the job files say.
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u32>,
+    /// Run what is built already.
+    #[arg(long)]
+    pub(crate) no_build: bool,
+    /// Build a function again when its source changes, and replace its instances one by one.
+    #[arg(long, conflicts_with = "no_build")]
+    pub(crate) watch: bool,
+    /// Do not show what the instances write.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LaunchArgs {
+    #[arg(long)]
+    parent: u32,
+    #[arg(long)]
+    join: Vec<PathBuf>,
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+impl LaunchArgs {
+    pub(crate) fn into_launch(self) -> Launch {
+        Launch { parent: self.parent, join: self.join, command: self.command }
+    }
+}
+
+/// Writes Nomad's `-var` and `-var-file` as the long flags that they are here.
+pub(crate) fn with_long_flags(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut after_the_end = false;
+    args.map(|arg| {
+        after_the_end |= arg == "--";
+        match arg.to_str() {
+            Some(text) if !after_the_end && (text.starts_with("-var")) => format!("-{text}").into(),
+            _ => arg,
+        }
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn nomad_s_flags_are_understood() {
+        let line = "drover up -var a=1 -var=b=2 -var-file f.hcl --var c=3 x.nomad";
+        let cli = Cli::parse_from(with_long_flags(line.split(' ').map(OsString::from)));
+        let Command::Up(up) = cli.command else { panic!("not up") };
+        assert_eq!((up.vars, up.var_files), (vec!["a=1".into(), "b=2".into(), "c=3".into()], vec!["f.hcl".into()]));
+    }
+}

@@ -1,0 +1,144 @@
+//! Commands for a `drover up` that runs: status, scale, logs, invoke, stop.
+
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use drover_engine::{Instance, LogLine};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+
+use crate::args::Place;
+use crate::client::{Client, successful};
+use crate::table::table;
+
+/// Shows functions and instances.
+pub(crate) async fn status(place: &Place, as_json: bool) -> anyhow::Result<ExitCode> {
+    let client = Client::new(place.gateway());
+    let functions = client.call("GET", "/api/functions", None).await?;
+    let instances = client.call("GET", "/api/instances", None).await?;
+    if as_json {
+        let both = json!({ "functions": functions, "instances": instances });
+        print(&format!("{}\n", serde_json::to_string_pretty(&both)?));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut rows = vec![["FUNCTION", "READY", "WANTED", "RANGE", "IN FLIGHT"].map(String::from).to_vec()];
+    for f in functions.as_array().into_iter().flatten() {
+        let max = if f["max"] == json!(u32::MAX) { "any".into() } else { f["max"].to_string() };
+        rows.push(vec![
+            f["name"].as_str().unwrap_or_default().into(),
+            f["n_ready"].to_string(),
+            f["count"].to_string(),
+            format!("{}-{max}", f["min"]),
+            f["in_flight"].to_string(),
+        ]);
+    }
+    print(&table(&rows));
+    let heads = ["INSTANCE", "STATE", "ADDRESS", "PID", "RESTARTS", "IN FLIGHT", "WHY"];
+    let mut rows = vec![heads.map(String::from).to_vec()];
+    for value in instances.as_array().into_iter().flatten() {
+        let instance: Instance = serde_json::from_value(value.clone())?;
+        rows.push(vec![
+            format!("{}/{}", instance.function, instance.index),
+            instance.state.to_string(),
+            instance.address.map(|a| a.to_string()).unwrap_or_default(),
+            instance.pid.map(|pid| pid.to_string()).unwrap_or_default(),
+            instance.restarts.to_string(),
+            value["in_flight"].to_string(),
+            instance.reason.unwrap_or_default(),
+        ]);
+    }
+    if rows.len() > 1 {
+        print(&format!("\n{}", table(&rows)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Asks for so many instances.
+pub(crate) async fn scale(place: &Place, name: &str, count: u32) -> anyhow::Result<ExitCode> {
+    let path = format!("/api/functions/{}/scale", segment(name));
+    Client::new(place.gateway()).call("POST", &path, Some(json!({ "count": count }))).await?;
+    print(&format!("{name}: {count} wanted\n"));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Stops a function's instances, or everything.
+pub(crate) async fn stop(place: &Place, name: Option<&str>) -> anyhow::Result<ExitCode> {
+    let client = Client::new(place.gateway());
+    match name {
+        Some(name) => {
+            client.call("POST", &format!("/api/functions/{}/stop", segment(name)), Some(json!({}))).await?;
+            print(&format!("{name}: stopping\n"));
+        }
+        None => {
+            client.call("POST", "/api/stop", Some(json!({}))).await?;
+            print("stopping\n");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what the instances of a function wrote.
+pub(crate) async fn logs(
+    place: &Place,
+    name: &str,
+    follow: bool,
+    tail: usize,
+    as_json: bool,
+) -> anyhow::Result<ExitCode> {
+    let path = format!("/api/functions/{}/logs?tail={tail}&follow={follow}", segment(name));
+    let mut body = successful(Client::new(place.gateway()).send("GET", &path, None).await?).await?;
+    let mut rest = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        rest.extend_from_slice(&data);
+        while let Some(end) = rest.iter().position(|b| *b == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            let shown = if as_json {
+                String::from_utf8_lossy(&line).into_owned()
+            } else {
+                let line: LogLine = serde_json::from_slice(&line)?;
+                format!("{}/{} {}\n", line.function, line.index, line.text)
+            };
+            if !print(&shown) {
+                return Ok(ExitCode::SUCCESS);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Sends one request to a function and shows the answer; fails if that is a problem.
+pub(crate) async fn invoke(place: &Place, name: &str, body: &str) -> anyhow::Result<ExitCode> {
+    let body = match (body, body.strip_prefix('@')) {
+        ("-", _) => {
+            let mut text = Vec::new();
+            io::stdin().read_to_end(&mut text).context("cannot read the request from standard input")?;
+            text
+        }
+        (_, Some(file)) => std::fs::read(file).with_context(|| format!("cannot read {file}"))?,
+        _ => body.as_bytes().to_vec(),
+    };
+    let path = format!("/functions/{}/predict", segment(name));
+    let response = Client::new(place.gateway()).send("POST", &path, Some(body.into())).await?;
+    let ok = response.status().is_success();
+    let bytes = response.into_body().collect().await?.to_bytes();
+    let text = match serde_json::from_slice::<Value>(&bytes) {
+        Ok(value) => serde_json::to_string_pretty(&value)?,
+        Err(_) => String::from_utf8_lossy(&bytes).into_owned(),
+    };
+    print(&format!("{text}\n"));
+    Ok(if ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes to standard output; returns whether anybody still reads it.
+pub(crate) fn print(text: &str) -> bool {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
+}
+
+/// Returns a name as one segment of a path.
+fn segment(name: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    name.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}

@@ -1,0 +1,154 @@
+//! `drover up`: runs functions on this machine.
+
+mod build;
+mod example;
+mod jobs;
+mod terminal;
+mod watch;
+
+use std::net::Ipv4Addr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use drover_core::FunctionName;
+use drover_engine::local::{Launcher, LocalEngine, Settings};
+use drover_engine::{Catalog, InstanceState, Snapshot};
+use drover_gateway::Gateway;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::{Place, Up};
+use crate::client::Client;
+use crate::control::print;
+use jobs::Plan;
+use terminal::Terminal;
+
+/// How long a replaced instance may take until it is ready.
+const REPLACE_LIMIT: Duration = Duration::from_secs(60);
+
+/// Builds, starts, serves, and drains at the first signal.
+pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
+    let terminal = Terminal::new(args.quiet);
+    let plan = Plan::read(&args)?;
+    for warning in &plan.warnings {
+        terminal.warn(warning);
+    }
+    // Asked for before the build, which may take minutes.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port))
+        .await
+        .with_context(|| format!("the gateway cannot listen on 127.0.0.1:{} (see --port)", args.port))?;
+    let address = listener.local_addr()?;
+    let mut signals = Signals::new()?;
+    if !args.no_build {
+        let build = async {
+            build::functions(&plan.functions, &terminal).await?;
+            build::fetch_runtime(&plan.functions).await
+        };
+        tokio::select! {
+            built = build => built?,
+            () = signals.next() => return Ok(ExitCode::FAILURE),
+        }
+    }
+    let launcher = Launcher { program: std::env::current_exe()?, args: vec!["launch".into()] };
+    let engine = Arc::new(LocalEngine::start(Settings { state_dir: place.state_dir.clone(), launcher })?);
+    engine.record(Some(address)).context("the state cannot be written")?;
+    let show = terminal.follow(engine.follow());
+    let mut names = Vec::new();
+    let added = plan.jobs.into_iter().try_for_each(|job| engine.add(job, args.count).map(|name| names.push(name)));
+    if let Err(e) = added {
+        engine.shut_down().await;
+        return Err(e.into());
+    }
+    if let Some(warning) = engine.limits_warning() {
+        terminal.warn(&warning);
+    }
+
+    let stop = CancellationToken::new();
+    let gateway =
+        Gateway::new(engine.as_ref(), Arc::clone(&engine) as _, drover_gateway::Settings::default(), stop.clone());
+    let server = tokio::spawn(drover_gateway::serve(listener, Arc::new(gateway), stop.clone()));
+    let url = format!("http://{address}");
+    let welcome = tokio::spawn(welcome(Arc::clone(&engine), url, names));
+    let watching = if args.watch { Some(watch::start(plan.functions, Arc::clone(&engine), terminal)?) } else { None };
+    tokio::select! {
+        () = signals.next() => {}
+        () = stop.cancelled() => {}
+    }
+    terminal.say("stopping; once more Ctrl-C kills at once");
+    welcome.abort();
+    drop(watching);
+    stop.cancel();
+    let drain = async {
+        let served = server.await;
+        engine.shut_down().await;
+        served
+    };
+    tokio::pin!(drain);
+    let served = tokio::select! {
+        served = &mut drain => served,
+        () = signals.next() => {
+            engine.kill();
+            engine.shut_down().await;
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    served.context("the gateway failed")??;
+    show.abort();
+    terminal.say("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Waits for the instances and says how to reach them.
+async fn welcome(engine: Arc<LocalEngine>, url: String, names: Vec<FunctionName>) {
+    let mut catalog = engine.watch();
+    let settled = |snapshot: &Arc<Snapshot>| {
+        let still = |state| matches!(state, InstanceState::Starting | InstanceState::Waiting);
+        !snapshot.functions.values().flatten().any(|i| still(i.state) && i.restarts == 0)
+            && names.iter().all(|name| snapshot.instances(name).is_some())
+    };
+    let _engine_gone = catalog.wait_for(settled).await.is_err();
+    let client = Client::new(url.trim_start_matches("http://").to_owned());
+    let mut text = format!("\ngateway    {url}\n");
+    for name in &names {
+        let at = format!("{url}/functions/{name}");
+        text.push_str(&format!("{name:<10} {at}/predict   docs: {at}/docs\n"));
+    }
+    for name in &names {
+        let example = match client.call("GET", &format!("/functions/{name}/openapi.json"), None).await {
+            Ok(openapi) => example::of(&openapi),
+            Err(_) => None,
+        };
+        if let Some(example) = example {
+            text.push_str(&format!("\n{}\n", example::curl(&format!("{url}/functions/{name}/predict"), &example)));
+        }
+    }
+    print(&format!("{text}\n"));
+}
+
+/// The signals that ask a process to stop.
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+}
