@@ -59,7 +59,9 @@ pub enum LibraryError {
         why: String,
     },
     /// What pip fetched is not what is pinned.
-    #[error("{file} has sha256 {found}, expected {expected}: refused; check the package index that pip uses, or set ORT_DYLIB_PATH")]
+    #[error(
+        "{file} has sha256 {found}, expected {expected}: refused; check the package index that pip uses, or set ORT_DYLIB_PATH"
+    )]
     Checksum {
         /// The wheel.
         file: String,

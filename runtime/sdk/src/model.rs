@@ -157,9 +157,9 @@ pub enum ModelError {
         /// What ONNX Runtime says.
         why: String,
     },
-    /// The model gave something of another shape than its card promises.
+    /// The model was given, or gave, something of another shape than its card promises.
     #[error("model {model}: {why}")]
-    Output {
+    Shape {
         /// The model's name.
         model: String,
         /// What was wrong.
