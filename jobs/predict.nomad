@@ -2,13 +2,23 @@
 #
 #   nomad job run jobs/predict.nomad
 #   nomad job run -var function=covertype -var memory=192 jobs/predict.nomad
+#   nomad job scale penguins 3
 #
 # `drover up` reads the same file and runs it on one machine without Nomad.
+#
+# Register a changed job with `nomad job run -preserve-counts`, or its count starts anew at
+# `var.count`.
 
 variable "function" {
-  description = "The function to run: a directory below functions/."
+  description = "The function to run."
   type        = string
   default     = "penguins"
+}
+
+variable "version" {
+  description = "What the catalog shows as the version of the function."
+  type        = string
+  default     = "dev"
 }
 
 variable "count" {
@@ -30,7 +40,7 @@ variable "max" {
 }
 
 variable "cpu" {
-  description = "CPU of one instance, MHz."
+  description = "CPU of one instance, MHz: a hard limit, each instance gives itself the quota."
   type        = number
   default     = 500
 }
@@ -42,25 +52,43 @@ variable "memory" {
 }
 
 variable "memory_max" {
-  description = "Memory that one instance may take while the node has it to spare, MiB."
+  description = "Memory that one instance may take while the node has it to spare, MiB. Counts where the cluster allows memory oversubscription; elsewhere `memory` is the limit."
   type        = number
   default     = 256
 }
 
 variable "driver" {
-  description = "raw_exec, or exec."
+  description = "raw_exec, exec or docker. exec and docker see nothing of the node: give them an artifact."
   type        = string
   default     = "raw_exec"
 }
 
+variable "image" {
+  description = "The image that driver docker runs the artifact in; it needs the C library only."
+  type        = string
+  default     = "gcr.io/distroless/cc-debian13"
+}
+
+variable "artifact" {
+  description = "URL of an archive with the binary NAME, model/ and libonnxruntime.so; empty to run from this checkout."
+  type        = string
+  default     = ""
+}
+
+variable "checksum" {
+  description = "Checksum of the artifact, such as sha256:..."
+  type        = string
+  default     = ""
+}
+
 variable "binary_dir" {
-  description = "Where the built functions are; empty for target/release of this checkout."
+  description = "Where the built functions are on the node; empty for target/release of this checkout."
   type        = string
   default     = ""
 }
 
 variable "model_dir" {
-  description = "Where functions/NAME/model is; empty for functions of this checkout."
+  description = "Where functions/NAME/model is on the node; empty for functions of this checkout."
   type        = string
   default     = ""
 }
@@ -77,6 +105,12 @@ variable "provider" {
   default     = "consul"
 }
 
+variable "max_parallel" {
+  description = "0 replaces all instances at once and never blocks scaling. 1 replaces them one by one, goes back if the new ones do not become ready, and blocks scaling meanwhile."
+  type        = number
+  default     = 0
+}
+
 locals {
   binary_dir = var.binary_dir != "" ? var.binary_dir : abspath("target/release")
   model_dir  = var.model_dir != "" ? var.model_dir : abspath("functions")
@@ -88,9 +122,15 @@ job "predict" {
   type        = "service"
   datacenters = var.datacenters
 
-  # No deployments: Nomad refuses to scale a job while one is active.
+  # Every change of the count is a deployment, and Nomad refuses to scale while one is active. With
+  # max_parallel = 0 there are none.
   update {
-    max_parallel = 0
+    max_parallel      = var.max_parallel
+    health_check      = "checks"
+    min_healthy_time  = "0s"
+    healthy_deadline  = "30s"
+    progress_deadline = "1m"
+    auto_revert       = var.max_parallel > 0
   }
 
   group "function" {
@@ -106,33 +146,69 @@ job "predict" {
       port "http" {}
     }
 
+    # A crash is answered on the same node first, then on another.
     restart {
       attempts = 3
       interval = "1m"
       delay    = "1s"
-      mode     = "delay"
+      mode     = "fail"
     }
 
     reschedule {
-      delay          = "1s"
+      delay          = "5s"
       delay_function = "exponential"
       max_delay      = "1m"
       unlimited      = true
     }
 
-    shutdown_delay = "1s"
+    # Between leaving the catalog and SIGTERM: those who have the address still may use it, and a
+    # replacement, which starts at the same moment, becomes ready.
+    shutdown_delay = "2s"
+
+    service {
+      name     = var.function
+      port     = "http"
+      provider = var.provider
+      tags     = ["drover", "version-${var.version}"]
+
+      meta {
+        function = var.function
+        version  = var.version
+      }
+
+      check {
+        name     = "ready"
+        type     = "http"
+        path     = "/health/ready"
+        interval = "1s"
+        timeout  = "1s"
+      }
+    }
 
     task "function" {
       driver       = var.driver
       kill_signal  = "SIGTERM"
       kill_timeout = "20s"
 
+      dynamic "artifact" {
+        for_each = var.artifact != "" ? [var.artifact] : []
+        content {
+          source      = artifact.value
+          destination = "local"
+          options {
+            checksum = var.checksum
+          }
+        }
+      }
+
       config {
-        command = "${local.binary_dir}/${var.function}"
+        command = var.artifact != "" ? "${NOMAD_TASK_DIR}/${var.function}" : "${local.binary_dir}/${var.function}"
+        image   = var.driver == "docker" ? var.image : null
+        ports   = var.driver == "docker" ? ["http"] : null
       }
 
       env {
-        DROVER_MODEL    = "${local.model_dir}/${var.function}/model/model.toml"
+        DROVER_MODEL    = var.artifact != "" ? "${NOMAD_TASK_DIR}/model" : "${local.model_dir}/${var.function}/model"
         DROVER_CORE_MHZ = "${attr.cpu.frequency}"
       }
 
@@ -145,25 +221,6 @@ job "predict" {
       logs {
         max_files     = 3
         max_file_size = 10
-      }
-
-      service {
-        name     = var.function
-        port     = "http"
-        provider = var.provider
-        tags     = ["drover"]
-
-        meta {
-          function = var.function
-        }
-
-        check {
-          name     = "ready"
-          type     = "http"
-          path     = "/health/ready"
-          interval = "2s"
-          timeout  = "1s"
-        }
       }
     }
   }
