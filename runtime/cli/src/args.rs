@@ -90,6 +90,11 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make a new function in this checkout: it builds and answers at once.
+    New {
+        /// What it is called: a-z, 0-9 and -.
+        name: String,
+    },
     /// Print the completions of a shell.
     Completions {
         /// The shell.

@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod control;
 mod doctor;
+mod new;
 mod table;
 mod up;
 
@@ -45,6 +46,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Invoke { name, body } => control::invoke(&place, &name, &body).await,
             Command::Stop { name } => control::stop(&place, name.as_deref()).await,
             Command::Doctor { json } => doctor::doctor(&place, json).await,
+            Command::New { name } => new::new(&name),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Cli::command(), "drover", &mut std::io::stdout());
                 Ok(ExitCode::SUCCESS)
