@@ -47,12 +47,21 @@ impl<T: DeserializeOwned + JsonSchema + Validate<Context = ()> + Send + 'static>
 pub trait Response: Serialize + JsonSchema + Send + 'static {
     /// Returns the class that was predicted, for the metrics; `None` for a model that is not a
     /// classifier.
-    fn classification(&self) -> Option<&Classification>;
+    fn class(&self) -> Option<Class>;
+}
+
+/// One of the model card's labels, and how sure the model is of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Class {
+    /// The place of the label in the card, from 0.
+    pub index: usize,
+    /// Its probability, from 0 to 1.
+    pub confidence: f32,
 }
 
 impl Response for Classification {
-    fn classification(&self) -> Option<&Classification> {
-        Some(self)
+    fn class(&self) -> Option<Class> {
+        Some(Class { index: self.prediction.index(), confidence: self.confidence })
     }
 }
 

@@ -52,6 +52,8 @@ mod decode;
 mod error;
 mod function;
 pub mod library;
+#[cfg(feature = "lambda")]
+mod lambda;
 mod load;
 mod log;
 mod metrics;
@@ -65,7 +67,7 @@ mod start;
 mod strict;
 
 pub use classification::{Classification, Label, Probabilities};
-pub use function::{Failure, Function, Request, Response, each};
+pub use function::{Class, Failure, Function, Request, Response, each};
 pub use garde::{self, Validate};
 pub use model::{Card, Model, ModelError, ModelSource};
 pub use onnx::{Classifier, Session};

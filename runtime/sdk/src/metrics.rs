@@ -7,7 +7,8 @@ use drover_core::ErrorKind;
 use metrics::{Counter, Gauge, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::{Classification, Model};
+use crate::Model;
+use crate::function::Class;
 
 /// Bucket bounds of durations, in seconds: 1-2.5-5 steps from 5 us, a small model's inference, to
 /// 10 s, the default deadline.
@@ -103,8 +104,8 @@ impl Metrics {
     }
 
     /// Counts one prediction by its class.
-    pub(crate) fn prediction(&self, answer: &Classification) {
-        if let Some(class) = self.classes.get().and_then(|classes| classes.get(answer.prediction.index())) {
+    pub(crate) fn prediction(&self, answer: Class) {
+        if let Some(class) = self.classes.get().and_then(|classes| classes.get(answer.index)) {
             class.increment(1);
         }
         self.confidence.record(f64::from(answer.confidence));

@@ -63,11 +63,8 @@ pub fn run<F: Function>(config: Config, env: &dyn Source) -> Result<(), ServeErr
 
 async fn serve<F: Function>(config: Config, workers: usize) -> Result<(), ServeError> {
     let started = Instant::now();
-    let schema = RequestSchema::of::<F::Request>().map_err(|e| ServeError::Load(e.into()))?;
-    let decoder = Decoder::new(schema, config.request_rows).map_err(|e| ServeError::Load((*e).into()))?;
-    let metrics = Arc::new(Metrics::new().map_err(|e| ServeError::Load(e.into()))?);
-    let queue = Queue::<F>::new();
-    let service = Arc::new(Service::new(config.clone(), decoder, Arc::clone(&queue), Arc::clone(&metrics)));
+    let (service, loader) = assemble::<F>(config, workers)?;
+    let config = service.config();
     let listener = listen(config.listen)?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
@@ -75,11 +72,10 @@ async fn serve<F: Function>(config: Config, workers: usize) -> Result<(), ServeE
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
     let accepting = tokio::spawn(accept(listener, Arc::clone(&service), stop.clone(), connections.clone()));
-    tokio::spawn(fold(Arc::clone(&metrics)));
+    tokio::spawn(fold(Arc::clone(&loader.metrics)));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let loader = Loader { config: config.clone(), queue, metrics, workers };
     let loading = tokio::task::spawn_blocking(move || load::<F>(&loader));
     tokio::select! {
         loaded = loading => {
@@ -101,6 +97,20 @@ async fn serve<F: Function>(config: Config, workers: usize) -> Result<(), ServeE
     }
     accepting.abort();
     Ok(())
+}
+
+/// Makes the service of `F`, which is not ready, and what loads it.
+pub(crate) fn assemble<F: Function>(
+    config: Config,
+    workers: usize,
+) -> Result<(Arc<Service<F>>, Loader<F>), ServeError> {
+    let schema = RequestSchema::of::<F::Request>().map_err(|e| ServeError::Load(e.into()))?;
+    let decoder = Decoder::new(schema, config.request_rows).map_err(|e| ServeError::Load((*e).into()))?;
+    let metrics = Arc::new(Metrics::new().map_err(|e| ServeError::Load(e.into()))?);
+    let queue = Queue::<F>::new();
+    let loader =
+        Loader { config: config.clone(), queue: Arc::clone(&queue), metrics: Arc::clone(&metrics), workers };
+    Ok((Arc::new(Service::new(config, decoder, queue, metrics)), loader))
 }
 
 /// Not ready, wait for the catalog, finish what runs.

@@ -138,10 +138,6 @@ impl<F: Function> Service<F> {
         &self.config
     }
 
-    pub(crate) fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
     fn phase(&self) -> Phase {
         match self.phase.load(Ordering::Acquire) {
             0 => Phase::Loading,
@@ -182,7 +178,10 @@ impl<F: Function> Service<F> {
                 respond_with(answer, &id)
             }
             Err(error) => {
-                log::failure(&self.failures, &head, &id, &error, took);
+                // A health check that says no has done its work.
+                if invocation {
+                    log::failure(&self.failures, &head, &id, &error, took);
+                }
                 refuse(&error, &head, &id)
             }
         }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use drover_core::config::{EXIT_BAD_CONFIG, Env};
+use drover_core::config::{EXIT_BAD_CONFIG, Env, Source as _};
 
 use crate::config::Config;
 use crate::function::{Failure, Function};
@@ -68,7 +68,7 @@ pub fn main<F: Function>() -> ExitCode {
         }
     };
     let done = match argument {
-        None => server::run::<F>(config, &Env).map_err(Failure::from),
+        None => serve::<F>(config),
         Some("--print-config") => {
             println!("{config:#?}");
             Ok(())
@@ -85,6 +85,22 @@ pub fn main<F: Function>() -> ExitCode {
             tracing::error!("{why}");
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(feature = "lambda")]
+fn serve<F: Function>(config: Config) -> Result<(), Failure> {
+    match Env.get(crate::lambda::RUNTIME_API) {
+        Some(_) => Ok(crate::lambda::run::<F>(config)?),
+        None => Ok(server::run::<F>(config, &Env)?),
+    }
+}
+
+#[cfg(not(feature = "lambda"))]
+fn serve<F: Function>(config: Config) -> Result<(), Failure> {
+    match Env.get("AWS_LAMBDA_RUNTIME_API") {
+        Some(_) => Err(Failure::new("this is AWS Lambda: build the function with the feature `lambda` of `drover`")),
+        None => Ok(server::run::<F>(config, &Env)?),
     }
 }
 

@@ -46,8 +46,8 @@ impl<F: Function> Service<F> {
 
     /// Counts the classes that were predicted.
     pub(super) fn count(&self, rows: &[F::Response]) {
-        for answer in rows.iter().filter_map(Response::classification) {
-            self.metrics.prediction(answer);
+        for class in rows.iter().filter_map(Response::class) {
+            self.metrics.prediction(class);
         }
     }
 }
