@@ -4,8 +4,11 @@ mod fields;
 mod findings;
 mod functions;
 mod interpolate;
+mod policy;
 mod read;
+mod service;
 mod syntax;
+mod task;
 #[cfg(test)]
 mod tests;
 mod variables;
@@ -47,6 +50,8 @@ pub struct Group {
     pub scaling: Scaling,
     /// What happens when an instance ends by itself.
     pub restart: Restart,
+    /// What happens when its restarts are used up.
+    pub reschedule: Reschedule,
     /// The ports that an instance gets.
     pub ports: Vec<Port>,
     /// What the catalog shows; the first names the function.
@@ -86,6 +91,44 @@ pub enum RestartMode {
     Fail,
     /// It waits for the next interval.
     Delay,
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        let (interval, delay) = (Duration::from_secs(30 * 60), Duration::from_secs(15));
+        Self { attempts: 2, interval, delay, mode: RestartMode::Fail }
+    }
+}
+
+/// What happens when the restarts of an instance are used up: on one machine, it begins anew here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reschedule {
+    /// The wait before the first new beginning; 30 s unless set.
+    pub delay: Duration,
+    /// How the wait grows.
+    pub growth: Growth,
+    /// The longest wait; 1 h unless set.
+    pub max_delay: Duration,
+    /// The most new beginnings; nothing is no limit.
+    pub attempts: Option<u32>,
+}
+
+impl Default for Reschedule {
+    fn default() -> Self {
+        let (delay, max_delay) = (Duration::from_secs(30), Duration::from_secs(3600));
+        Self { delay, growth: Growth::Exponential, max_delay, attempts: None }
+    }
+}
+
+/// How a wait grows from one time to the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// It stays.
+    Constant,
+    /// It doubles.
+    Exponential,
+    /// It is the sum of the two before.
+    Fibonacci,
 }
 
 /// A port of an instance.

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -137,9 +138,12 @@ impl LocalEngine {
     /// [`StateError`] if the state directory is in use or cannot be written.
     pub fn start(settings: Settings) -> Result<Self, StateError> {
         let state = StateDir::take(&settings.state_dir)?;
-        let io = |source: io::Error| StateError::Io { dir: settings.state_dir.clone(), source };
+        let dir = settings.state_dir.clone();
+        let io = |source: io::Error| StateError::Io { dir: dir.clone(), source };
         let spawner = Spawner::start().map_err(io)?;
-        let cgroups = Parent::create(&format!("drover-{}", std::process::id()));
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let cgroups = Parent::create(&format!("drover-{}-{number}", std::process::id()));
         let shared = Shared {
             host: Host::read(),
             state,
@@ -150,7 +154,7 @@ impl LocalEngine {
             limit_failed: OnceLock::new(),
             lives: TaskTracker::new(),
             urgency: watch::Sender::new(Wish::Run),
-            settings: settings.clone(),
+            settings,
         };
         let engine = Self { shared: Arc::new(shared), herds: Mutex::default() };
         engine.record(None).map_err(io)?;
@@ -235,7 +239,10 @@ impl LocalEngine {
             let (new, old) = self.with(function, |herd| Ok(herd.start_beside(index)))?;
             let ready = herd::until_ready(&self.shared, function, &new, limit).await;
             let gone = if ready { old } else { Some(new) };
-            self.with(function, |herd| Ok(gone.iter().for_each(|id| herd.drain(id))))?;
+            self.with(function, |herd| {
+                gone.iter().for_each(|id| herd.drain(id));
+                Ok(())
+            })?;
             if !ready {
                 return Ok(Replaced { n_replaced: index, n_wanted: count });
             }

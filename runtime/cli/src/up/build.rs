@@ -37,7 +37,12 @@ pub(super) async fn functions(functions: &[Source], terminal: &Terminal) -> anyh
 pub(super) async fn fetch_runtime(functions: &[Source]) -> anyhow::Result<()> {
     let Some(function) = functions.first() else { return Ok(()) };
     let mut command = Command::new(&function.binary);
-    command.arg("--fetch-runtime");
+    command.arg("--fetch-runtime").stdout(Stdio::null());
+    // As an instance would see it: drover's own settings are none of the function's.
+    for (key, _) in std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("DROVER_")) {
+        command.env_remove(key);
+    }
+    command.envs(&function.env);
     run(command, "fetching the inference library").await
 }
 

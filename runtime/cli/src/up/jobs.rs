@@ -1,5 +1,6 @@
 //! Which jobs `drover up` runs, and which of them are functions of this checkout.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,8 @@ pub(super) struct Source {
     pub(super) dir: PathBuf,
     /// The binary that the job runs.
     pub(super) binary: PathBuf,
+    /// What the job sets in its environment, but for what only an instance knows.
+    pub(super) env: BTreeMap<String, String>,
 }
 
 impl Plan {
@@ -88,5 +91,7 @@ fn source(job: &Job) -> Option<Source> {
     let package = binary.file_name()?.to_str()?.to_owned();
     let dir = Path::new("functions").join(&package);
     let is_ours = dir.join("Cargo.toml").is_file() && binary.parent()?.ends_with("release");
-    is_ours.then_some(Source { package, dir, binary })
+    let env = job.group.task.env.iter().filter(|(_, value)| !value.contains("${"));
+    let env = env.map(|(key, value)| (key.clone(), value.clone())).collect();
+    is_ours.then_some(Source { package, dir, binary, env })
 }

@@ -74,6 +74,15 @@ impl<'a> Fields<'a> {
         fits.ok()
     }
 
+    /// Returns the flag under `key`.
+    pub(crate) fn flag(&mut self, key: &'a str) -> Option<bool> {
+        self.read(key, "true or false", |value| match value {
+            Value::Bool(b) => Some(*b),
+            Value::String(s) => s.parse().ok(),
+            _ => None,
+        })
+    }
+
     /// Returns the duration under `key`.
     pub(crate) fn duration(&mut self, key: &'a str) -> Option<Duration> {
         self.read(key, "a duration such as 250ms or 10s", |value| parse_duration(value.as_str()?).ok())
@@ -116,7 +125,7 @@ impl<'a> Fields<'a> {
     /// Ends the reading: what is left must be in `moot`, the names that have no effect on one machine.
     pub(crate) fn finish(self, moot: &[&str]) {
         let place = if self.block.kind == "job" { String::new() } else { format!(" in `{}`", self.block.kind) };
-        let attributes = self.block.attributes.iter().map(|a| (&a.key, a.line));
+        let attributes = self.block.attributes.iter().filter(|a| !a.value.is_null()).map(|a| (&a.key, a.line));
         let blocks = self.block.blocks.iter().map(|b| (&b.kind, b.line));
         for (name, line) in attributes.chain(blocks) {
             if self.taken.contains(&name.as_str()) {

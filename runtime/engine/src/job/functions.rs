@@ -6,10 +6,11 @@ use hcl::eval::{Context, FuncArgs, FuncDef, ParamType};
 use hcl::{Number, Value};
 
 type Answer = Result<Value, String>;
+type Function = fn(FuncArgs) -> Answer;
 
 /// Declares every function.
 pub(crate) fn declare(context: &mut Context<'_>) {
-    let any: &[(&str, fn(FuncArgs) -> Answer)] = &[
+    let any: &[(&str, Function)] = &[
         ("abs", |a| float(&a, f64::abs)),
         ("abspath", |a| path(&a, |p| std::path::absolute(p).map_err(|e| e.to_string()))),
         ("basename", |a| path(&a, |p| Ok(p.file_name().map(PathBuf::from).unwrap_or_default()))),
@@ -20,23 +21,23 @@ pub(crate) fn declare(context: &mut Context<'_>) {
         ("contains", |a| Ok(Value::from(items(at(&a, 0)?.clone()).contains(at(&a, 1)?)))),
         ("dirname", |a| path(&a, |p| Ok(p.parent().map(PathBuf::from).unwrap_or_default()))),
         ("distinct", |a| list(a, distinct)),
-        ("element", element),
+        ("element", |a| element(&a)),
         ("file", |a| std::fs::read_to_string(text(&a, 0)?).map(Value::from).map_err(|e| e.to_string())),
         ("fileexists", |a| Ok(Value::from(Path::new(text(&a, 0)?).is_file()))),
         ("flatten", |a| Ok(Value::Array(flatten(at(&a, 0)?)))),
         ("floor", |a| float(&a, f64::floor)),
-        ("format", format),
-        ("join", join),
+        ("format", |a| format(&a)),
+        ("join", |a| join(&a)),
         ("jsonencode", |a| Ok(Value::from(hcl_to_json(at(&a, 0)?).to_string()))),
         ("keys", |a| Ok(object(&a)?.keys().cloned().map(Value::from).collect())),
-        ("length", length),
+        ("length", |a| length(&a)),
         ("lookup", |a| object(&a)?.get(text(&a, 1)?).or(a.get(2)).cloned().ok_or("no such key".into())),
         ("lower", |a| Ok(Value::from(text(&a, 0)?.to_lowercase()))),
         ("max", |a| numbers(a)?.into_iter().reduce(f64::max).map(exact).ok_or("max of nothing".into())),
         ("merge", merge),
         ("min", |a| numbers(a)?.into_iter().reduce(f64::min).map(exact).ok_or("min of nothing".into())),
         ("pow", |a| Ok(exact(num(at(&a, 0)?)?.powf(num(at(&a, 1)?)?)))),
-        ("range", range),
+        ("range", |a| range(&a)),
         ("replace", |a| Ok(Value::from(text(&a, 0)?.replace(text(&a, 1)?, text(&a, 2)?)))),
         ("reverse", |a| list(a, |items| items.reverse())),
         ("sort", |a| list(a, |items| items.sort_by_key(plain))),
@@ -145,20 +146,19 @@ fn flatten(value: &Value) -> Vec<Value> {
     }
 }
 
-fn element(args: FuncArgs) -> Answer {
-    let all = items(at(&args, 0)?.clone());
-    let index =
-        at(&args, 1)?.as_u64().and_then(|i| usize::try_from(i).ok()).ok_or("the index is not a whole number")?;
+fn element(args: &FuncArgs) -> Answer {
+    let all = items(at(args, 0)?.clone());
+    let index = at(args, 1)?.as_u64().and_then(|i| usize::try_from(i).ok()).ok_or("the index is not a whole number")?;
     all.get(index.checked_rem(all.len()).unwrap_or(0)).cloned().ok_or("the list is empty".into())
 }
 
-fn join(args: FuncArgs) -> Answer {
-    let parts: Vec<String> = items(at(&args, 1)?.clone()).iter().map(plain).collect();
-    Ok(Value::from(parts.join(text(&args, 0)?)))
+fn join(args: &FuncArgs) -> Answer {
+    let parts: Vec<String> = items(at(args, 1)?.clone()).iter().map(plain).collect();
+    Ok(Value::from(parts.join(text(args, 0)?)))
 }
 
-fn length(args: FuncArgs) -> Answer {
-    match at(&args, 0)? {
+fn length(args: &FuncArgs) -> Answer {
+    match at(args, 0)? {
         Value::Array(items) => Ok(Value::from(items.len())),
         Value::Object(map) => Ok(Value::from(map.len())),
         Value::String(s) => Ok(Value::from(s.chars().count())),
@@ -178,8 +178,8 @@ fn merge(args: FuncArgs) -> Answer {
     Ok(Value::Object(all))
 }
 
-fn range(args: FuncArgs) -> Answer {
-    let (first, second) = (num(at(&args, 0)?)?, args.get(1).map(num).transpose()?);
+fn range(args: &FuncArgs) -> Answer {
+    let (first, second) = (num(at(args, 0)?)?, args.get(1).map(num).transpose()?);
     let (from, to) = second.map_or((0.0, first), |end| (first, end));
     let step = args.get(2).map(num).transpose()?.unwrap_or(1.0);
     if step <= 0.0 || (to - from) / step > 1024.0 {
@@ -195,8 +195,8 @@ fn range(args: FuncArgs) -> Answer {
 }
 
 /// Formats `%s`, `%d`, `%v`, `%q`, `%f`, `%.2f`, `%02d` and `%%`.
-fn format(args: FuncArgs) -> Answer {
-    let (pattern, mut out, mut next) = (text(&args, 0)?, String::new(), 1);
+fn format(args: &FuncArgs) -> Answer {
+    let (pattern, mut out, mut next) = (text(args, 0)?, String::new(), 1);
     let mut chars = pattern.chars();
     while let Some(c) = chars.next() {
         if c != '%' {
@@ -215,7 +215,7 @@ fn format(args: FuncArgs) -> Answer {
             out.push('%');
             continue;
         }
-        let value = at(&args, next)?;
+        let value = at(args, next)?;
         next += 1;
         let (width, precision) = flags.split_once('.').unwrap_or((&flags, ""));
         let (zero, width) = (width.starts_with('0'), width.parse::<usize>().unwrap_or(0));

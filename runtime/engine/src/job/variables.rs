@@ -84,8 +84,11 @@ pub(crate) fn declare(
         }
         names.push(name);
     }
+    let known: Vec<String> = vars.keys().cloned().collect();
     context.declare_var("var", Value::Object(vars));
-    for block in blocks {
+    let has_value =
+        |block: &&Block| block.labels.first().is_some_and(|label| known.iter().any(|n| n == label.as_str()));
+    for block in blocks.into_iter().filter(has_value) {
         validate(block, text, context, findings);
     }
     locals(body, text, context, findings);

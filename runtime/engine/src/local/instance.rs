@@ -40,6 +40,7 @@ pub(crate) struct Life {
     wish: watch::Receiver<Wish>,
     cgroup: Option<Cgroup>,
     writer: Writer,
+    ready_since: Option<Instant>,
 }
 
 /// Why a process is no more.
@@ -72,7 +73,7 @@ impl Life {
             pid: None,
             meta: std::collections::BTreeMap::new(),
         };
-        Self { shared, job, shown, wish, cgroup: None, writer }
+        Self { shared, job, shown, wish, cgroup: None, writer, ready_since: None }
     }
 
     /// Returns the instance's id.
@@ -82,13 +83,14 @@ impl Life {
 
     /// Runs the instance until it is asked to end.
     pub(crate) async fn run(mut self) {
-        let (born, mut restarts) = (Instant::now(), Restarts::new(self.job.group.restart));
+        let (born, mut restarts) = (Instant::now(), Restarts::new(self.job.group.restart, self.job.group.reschedule));
         self.cgroup = self.shared.limit(&self.shown.id, &self.job.group.task.resources);
         loop {
             let reason = match self.once().await {
                 End::Asked => break,
                 End::Ended(reason) => reason,
             };
+            restarts.was_ready(self.ready_since.take().map_or(Duration::ZERO, |since| since.elapsed()));
             match restarts.ended(born.elapsed()) {
                 Next::After(delay) => {
                     self.say(format!("{reason}; restart in {delay:?}"));
@@ -154,6 +156,7 @@ impl Life {
                 () = until(&mut wish, Wish::Drain) => return self.drain(process).await,
                 health = checks.next() => match health {
                     Health::Passing => {
+                        self.ready_since.get_or_insert_with(Instant::now);
                         self.say(format!("ready after {:?}", started.elapsed().round_to_ms()));
                         self.show(InstanceState::Ready, None);
                     }

@@ -35,7 +35,7 @@ impl Launch {
     fn prepare(&self) -> io::Result<Command> {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         // The parent may have ended before the kernel knew of the wish.
-        let parent = getppid().map(Pid::as_raw_nonzero).map(|pid| pid.get());
+        let parent = getppid().map(Pid::as_raw_pid);
         if parent.and_then(|pid| u32::try_from(pid).ok()) != Some(self.parent) {
             return Err(io::Error::other(format!("the parent is not process {}", self.parent)));
         }
