@@ -81,7 +81,7 @@ impl Herd {
     fn start(&mut self, index: u32) -> InstanceId {
         let (wish, asked) = watch::channel(Wish::Run);
         let life = Life::new(Arc::clone(&self.shared), Arc::clone(&self.job), self.function.clone(), index, asked);
-        let id = life.id().clone();
+        let id = life.announce();
         self.members.push(Member { id: id.clone(), index, wish });
         let mut all = self.shared.urgency.subscribe();
         let member = self.members.last().map(|m| m.wish.clone());

@@ -76,9 +76,10 @@ impl Life {
         Self { shared, job, shown, wish, cgroup: None, writer, ready_since: None }
     }
 
-    /// Returns the instance's id.
-    pub(crate) fn id(&self) -> &InstanceId {
-        &self.shown.id
+    /// Shows the instance before anything of it runs, so that whoever scaled sees it at once.
+    pub(crate) fn announce(&self) -> InstanceId {
+        self.shared.board.set(self.shown.clone());
+        self.shown.id.clone()
     }
 
     /// Runs the instance until it is asked to end.

@@ -1,0 +1,81 @@
+//! The control API.
+
+use drover_engine::InstanceState::Ready;
+use drover_gateway::Settings;
+use http::Request;
+use http_body_util::BodyExt;
+
+use crate::house::{Backend, House};
+
+#[tokio::test]
+async fn functions_and_instances_are_listed() {
+    let (house, backend) = (House::start(Settings::default()).await, Backend::start().await);
+    house.script.show(&[(backend.address, Ready)]);
+    let (status, _, functions) = house.get("/api/functions").await;
+    assert_eq!(status, 200);
+    assert_eq!(
+        functions,
+        r#"[{"name":"penguins","count":1,"min":0,"max":5,"n_ready":1,"n_instances":1,"in_flight":0,"url":"/functions/penguins/"}]"#
+    );
+    let (_, _, one) = house.get("/api/functions/penguins").await;
+    assert_eq!(format!("[{one}]"), functions);
+    let (_, _, instances) = house.get("/api/instances").await;
+    assert!(instances.contains(r#""id":"i0","function":"penguins","index":0"#), "{instances}");
+    assert_eq!(house.get("/health").await.2, r#"{"status":"ok","n_functions":1}"#);
+    assert!(house.get("/").await.2.contains("/functions/penguins/predict"));
+}
+
+#[tokio::test]
+async fn scaling_is_passed_on_and_its_refusal_too() {
+    let house = House::start(Settings::default()).await;
+    house.script.show(&[]);
+    assert_eq!(house.post("/api/functions/penguins/scale", r#"{"count":3}"#).await.0, 200);
+    assert_eq!(house.post("/api/functions/penguins/stop", "{}").await.0, 200);
+    assert_eq!(*house.script.asked.lock().unwrap(), [("penguins".into(), 3), ("penguins".into(), 0)]);
+    for (path, body, wanted, words) in [
+        ("/api/functions/penguins/scale", r#"{"count":6}"#, 422, "`penguins` scales from 0 to 5, not to 6"),
+        ("/api/functions/penguins/scale", r#"{"count":-1}"#, 422, "invalid value: integer `-1`"),
+        ("/api/functions/penguins/scale", r#"{"n":1}"#, 422, "unknown field `n`"),
+        ("/api/functions/nobody/scale", r#"{"count":1}"#, 404, "no function is called `nobody`"),
+        ("/api/functions", "{}", 405, "/api/functions does not take POST"),
+        ("/api/nothing", "{}", 404, "nothing is at `/api/nothing`"),
+    ] {
+        let (status, _, problem) = house.post(path, body).await;
+        assert_eq!(status, wanted, "{problem}");
+        assert!(problem.contains(words), "{words} is not in {problem}");
+    }
+}
+
+#[tokio::test]
+async fn logs_are_streamed_until_the_gateway_stops() {
+    let house = House::start(Settings::default()).await;
+    house.script.show(&[]);
+    let (_, headers, lines) = house.get("/api/functions/penguins/logs?tail=2").await;
+    assert_eq!((headers["content-type"].to_str().unwrap(), lines.lines().count()), ("application/x-ndjson", 2));
+    assert_eq!(house.get("/api/functions/penguins/logs?tail=x").await.0, 400);
+    let request = Request::get("/api/functions/penguins/logs?follow=true").header("host", "localhost");
+    let mut body = house.open(request, Vec::new()).await.into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(String::from_utf8_lossy(&first).contains("line 0"));
+    house.stop.cancel();
+    tokio::time::timeout(std::time::Duration::from_secs(10), body.collect()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn another_site_s_page_cannot_use_it() {
+    let house = House::start(Settings::default()).await;
+    house.script.show(&[]);
+    let ask = |headers: &[(&str, &str)]| {
+        let mut request = Request::post("/api/functions/penguins/scale");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        house.send(request, br#"{"count":1}"#.to_vec())
+    };
+    let json = ("content-type", "application/json");
+    assert_eq!(ask(&[("host", "rebound.example"), json]).await.0, 403);
+    assert_eq!(ask(&[("host", "localhost"), ("origin", "https://evil.example"), json]).await.0, 403);
+    assert_eq!(ask(&[("host", "localhost"), ("content-type", "text/plain")]).await.0, 415);
+    assert!(house.script.asked.lock().unwrap().is_empty());
+    assert_eq!(ask(&[("host", "localhost"), json]).await.0, 200);
+}

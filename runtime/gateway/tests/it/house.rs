@@ -1,0 +1,217 @@
+//! A gateway before instances that live in this process.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use drover_core::{FunctionName, InstanceId};
+use drover_engine::{
+    Catalog, FunctionStatus, Instance, InstanceState, LogLine, LogQuery, Scheduler, SchedulerError, Snapshot, Stream,
+};
+use drover_gateway::{Gateway, Settings, serve};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Waits until `check` returns something.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut check: impl FnMut() -> F) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(found) = check().await {
+            return found;
+        }
+        assert!(started.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// An instance in this process. `/hold` waits until it is released; anything else is echoed.
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    pub(crate) n_connections: Arc<AtomicUsize>,
+    pub(crate) n_held: Arc<AtomicUsize>,
+    pub(crate) release: CancellationToken,
+}
+
+impl Backend {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let backend = Self {
+            address: listener.local_addr().unwrap(),
+            n_connections: Arc::default(),
+            n_held: Arc::default(),
+            release: CancellationToken::new(),
+        };
+        let (n_connections, n_held) = (Arc::clone(&backend.n_connections), Arc::clone(&backend.n_held));
+        let release = backend.release.clone();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                n_connections.fetch_add(1, Ordering::SeqCst);
+                let (n_held, release) = (Arc::clone(&n_held), release.clone());
+                let service = service_fn(move |r| echo(r, Arc::clone(&n_held), release.clone()));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
+            }
+        });
+        backend
+    }
+}
+
+async fn echo(
+    request: Request<Incoming>,
+    n_held: Arc<AtomicUsize>,
+    release: CancellationToken,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.uri().path() == "/hold" {
+        n_held.fetch_add(1, Ordering::SeqCst);
+        release.cancelled().await;
+        n_held.fetch_sub(1, Ordering::SeqCst);
+    }
+    let mut seen = format!("{} {}\n", request.method(), request.uri());
+    for (name, value) in request.headers() {
+        seen.push_str(&format!("{name}: {}\n", value.to_str().unwrap()));
+    }
+    let body = request.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+    seen.push_str(&format!("\n{}", String::from_utf8_lossy(&body)));
+    let mut response = Response::new(Full::from(seen));
+    response.headers_mut().insert("x-instance", "yes".parse().unwrap());
+    Ok(response)
+}
+
+/// A catalog and scheduler that do what the test says.
+pub(crate) struct Script {
+    snapshot: watch::Sender<Arc<Snapshot>>,
+    pub(crate) asked: Mutex<Vec<(String, u32)>>,
+}
+
+impl Script {
+    /// Shows `instances` as those of the function `penguins`.
+    pub(crate) fn show(&self, instances: &[(SocketAddr, InstanceState)]) {
+        let function: FunctionName = "penguins".parse().unwrap();
+        let one = |(index, (address, state)): (usize, &(SocketAddr, InstanceState))| {
+            Arc::new(Instance {
+                id: InstanceId::from(format!("i{index}").as_str()),
+                function: function.clone(),
+                index: u32::try_from(index).unwrap(),
+                address: Some(*address),
+                state: *state,
+                reason: None,
+                restarts: 0,
+                pid: None,
+                meta: BTreeMap::new(),
+            })
+        };
+        let all = instances.iter().enumerate().map(one).collect();
+        self.snapshot.send_replace(Arc::new(Snapshot { functions: [(function.clone(), all)].into() }));
+    }
+}
+
+impl Catalog for Script {
+    fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.snapshot.subscribe()
+    }
+}
+
+impl Scheduler for Script {
+    fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<(), SchedulerError>> {
+        async move {
+            if count > 5 {
+                let function = function.clone();
+                return Err(SchedulerError::OutOfRange { function, count, min: 0, max: 5 });
+            }
+            self.asked.lock().unwrap().push((function.to_string(), count));
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn stop<'a>(&'a self, function: &'a FunctionName) -> BoxFuture<'a, Result<(), SchedulerError>> {
+        self.scale(function, 0)
+    }
+
+    fn status(&self) -> BoxFuture<'_, Result<Vec<FunctionStatus>, SchedulerError>> {
+        let status = |function: &FunctionName| FunctionStatus { function: function.clone(), count: 1, min: 0, max: 5 };
+        let all = self.snapshot.borrow().functions.keys().map(status).collect();
+        async move { Ok(all) }.boxed()
+    }
+
+    fn logs<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        query: LogQuery,
+    ) -> BoxFuture<'a, Result<BoxStream<'static, LogLine>, SchedulerError>> {
+        let line = |n: usize| LogLine {
+            function: function.clone(),
+            instance: InstanceId::from("i0"),
+            index: 0,
+            stream: Stream::Stdout,
+            text: format!("line {n}"),
+        };
+        let past: Vec<_> = (0..query.tail.min(3)).map(line).collect();
+        let future = if query.follow { stream::pending().boxed() } else { stream::empty().boxed() };
+        async move { Ok(stream::iter(past).chain(future).boxed()) }.boxed()
+    }
+}
+
+/// A gateway and what it stands before.
+pub(crate) struct House {
+    pub(crate) address: SocketAddr,
+    pub(crate) script: Arc<Script>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl House {
+    pub(crate) async fn start(settings: Settings) -> Self {
+        let script = Arc::new(Script { snapshot: watch::Sender::new(Arc::default()), asked: Mutex::default() });
+        let stop = CancellationToken::new();
+        let gateway = Gateway::new(script.as_ref(), Arc::clone(&script) as _, settings, stop.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(serve(listener, Arc::new(gateway), stop.clone()));
+        Self { address, script, stop, server }
+    }
+
+    /// Begins a request; the answer's body is read by the caller.
+    pub(crate) async fn open(&self, request: http::request::Builder, body: Vec<u8>) -> Response<Incoming> {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request.body(Full::new(Bytes::from(body))).unwrap()).await.unwrap()
+    }
+
+    /// Sends a request and checks what every answer has.
+    pub(crate) async fn send(&self, request: http::request::Builder, body: Vec<u8>) -> (u16, HeaderMap, String) {
+        let (parts, body) = self.open(request, body).await.into_parts();
+        assert!(parts.headers.contains_key("x-request-id"), "{parts:?}");
+        if !parts.status.is_success() {
+            assert_eq!(parts.headers["content-type"], "application/problem+json");
+        }
+        let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        (parts.status.as_u16(), parts.headers, text)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, HeaderMap, String) {
+        self.send(Request::get(path).header("host", "localhost"), Vec::new()).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &str) -> (u16, HeaderMap, String) {
+        let request = Request::post(path).header("host", "localhost").header("content-type", "application/json");
+        self.send(request, body.into()).await
+    }
+}

@@ -1,0 +1,11 @@
+//! The gateway with real sockets, before instances that the tests script.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy sees the functions that tests share as production code"
+)]
+
+mod control;
+mod forward;
+mod house;
