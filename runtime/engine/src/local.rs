@@ -83,6 +83,9 @@ pub enum AddError {
     /// There is one of that name.
     #[error("two jobs give the function `{0}`")]
     Twice(FunctionName),
+    /// It does not allow so many instances.
+    #[error(transparent)]
+    Count(#[from] SchedulerError),
     /// It uses a word that has no value here.
     #[error("job `{0}`: {1}")]
     Word(String, crate::job::UnknownWord),
@@ -180,7 +183,7 @@ impl LocalEngine {
     /// Takes a job and starts its instances; `count` wins over the job's own.
     ///
     /// # Errors
-    /// [`AddError`]; [`SchedulerError::OutOfRange`] in it never occurs, as the job was checked.
+    /// [`AddError`].
     pub fn add(&self, job: Job, count: Option<u32>) -> Result<FunctionName, AddError> {
         let function = self.function_of(&job)?;
         let mut herds = self.herds();
@@ -188,9 +191,9 @@ impl LocalEngine {
             return Err(AddError::Twice(function));
         }
         let wanted = count.unwrap_or(job.group.count);
-        self.shared.board.add(&function);
         let mut herd = Herd::new(Arc::clone(&self.shared), function.clone(), job);
-        herd.set(wanted);
+        self.shared.board.add(&function);
+        herd.scale(wanted)?;
         herds.insert(function.clone(), herd);
         Ok(function)
     }
@@ -258,7 +261,7 @@ impl LocalEngine {
 
     /// Drains every instance at once and waits until nothing is left.
     pub async fn shut_down(&self) {
-        self.shared.urgency.send_replace(Wish::DrainNow);
+        self.wish_of_all(Wish::DrainNow);
         self.shared.lives.close();
         self.shared.lives.wait().await;
         if let Ok(parent) = self.shared.cgroups.clone() {
@@ -269,7 +272,16 @@ impl LocalEngine {
 
     /// Kills every instance; [`LocalEngine::shut_down`] then returns at once.
     pub fn kill(&self) {
-        self.shared.urgency.send_replace(Wish::Kill);
+        self.wish_of_all(Wish::Kill);
+    }
+
+    /// Never takes a more urgent wish back.
+    fn wish_of_all(&self, wish: Wish) {
+        self.shared.urgency.send_if_modified(|now| {
+            let more_urgent = *now < wish;
+            *now = wish.max(*now);
+            more_urgent
+        });
     }
 }
 

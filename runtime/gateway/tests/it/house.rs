@@ -86,7 +86,7 @@ async fn echo(
     for (name, value) in request.headers() {
         seen.push_str(&format!("{name}: {}\n", value.to_str().unwrap()));
     }
-    let body = request.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+    let body = request.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     seen.push_str(&format!("\n{}", String::from_utf8_lossy(&body)));
     let mut response = Response::new(Full::from(seen));
     response.headers_mut().insert("x-instance", "yes".parse().unwrap());
