@@ -116,7 +116,9 @@ async fn welcome(engine: Arc<LocalEngine>, url: String, names: Vec<FunctionName>
         let at = format!("{url}/functions/{name}");
         text.push_str(&format!("{name:<10} {at}/predict   docs: {at}/docs\n"));
     }
-    for name in &names {
+    let snapshot = Arc::clone(&catalog.borrow());
+    let ready = |name: &&FunctionName| snapshot.instances(name).unwrap_or_default().iter().any(|i| i.state.is_ready());
+    for name in names.iter().filter(ready) {
         let example = match client.call("GET", &format!("/functions/{name}/openapi.json"), None).await {
             Ok(openapi) => example::of(&openapi),
             Err(_) => None,

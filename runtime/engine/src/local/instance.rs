@@ -141,7 +141,11 @@ impl Life {
                 let mib = self.job.group.task.resources.memory_limit_bytes() >> 20;
                 End::Ended(format!("killed: out of memory, limit is {mib} MiB"))
             }
-            other => other,
+            End::Ended(reason) => {
+                let complaint = self.shared.output.last_complaint(&self.shown.function, &self.shown.id);
+                End::Ended(complaint.map_or(reason.clone(), |complaint| format!("{reason}: {complaint}")))
+            }
+            End::Asked => End::Asked,
         }
     }
 

@@ -17,6 +17,8 @@ const LINES_KEPT: usize = 2000;
 const FOLLOWER_BACKLOG: usize = 4096;
 /// A longer line is cut in pieces.
 const LINE_MAX_BYTES: usize = 16 * 1024;
+/// So much of an instance's last words is shown as the reason of its end.
+const COMPLAINT_MAX_CHARS: usize = 300;
 
 /// Hands lines to whoever follows.
 #[derive(Debug)]
@@ -43,6 +45,15 @@ impl Output {
         let _nobody_follows = self.lines.send(line);
     }
 
+    /// Returns the last line that an instance wrote to standard error, if that was not long before.
+    pub(crate) fn last_complaint(&self, function: &FunctionName, instance: &InstanceId) -> Option<String> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own = kept.get(function)?.iter().rev().filter(|line| line.instance == *instance);
+        let line = own.find(|line| line.stream != Stream::Stdout)?;
+        let is_complaint = line.stream == Stream::Stderr && !line.text.trim().is_empty();
+        is_complaint.then(|| message(&line.text).chars().take(COMPLAINT_MAX_CHARS).collect())
+    }
+
     /// Returns every line to come, of all functions.
     pub(crate) fn follow(&self) -> BoxStream<'static, LogLine> {
         to_stream(self.lines.subscribe())
@@ -60,6 +71,13 @@ impl Output {
         let future = to_stream(self.lines.subscribe()).filter(move |l| std::future::ready(l.function == function));
         past.chain(future).boxed()
     }
+}
+
+/// Returns the message of a line that is a JSON log record; any other line as it is.
+fn message(line: &str) -> String {
+    let record = serde_json::from_str::<serde_json::Value>(line).ok();
+    let message = record.as_ref().and_then(|record| record.get("message")?.as_str());
+    message.unwrap_or(line).trim().to_owned()
 }
 
 fn to_stream(lines: broadcast::Receiver<LogLine>) -> BoxStream<'static, LogLine> {

@@ -44,12 +44,16 @@ async fn a_crash_is_restarted_as_the_restart_block_says() {
     })
     .await;
     let [instance] = &herder.instances(&function)[..] else { panic!("not one instance") };
-    assert_eq!((instance.restarts, instance.reason.as_deref()), (2, Some("exit code 3")));
+    assert_eq!((instance.restarts, instance.reason.as_deref()), (2, Some("exit code 3: probe crash complains")));
     let said: Vec<_> =
         herder.lines(&function).await.into_iter().filter(|l| l.stream == Stream::Engine).map(|l| l.text).collect();
     assert_eq!(
         said,
-        ["exit code 3; restart in 20ms", "exit code 3; restart in 20ms", "exit code 3; no restarts are left"]
+        [
+            "exit code 3: probe crash complains; restart in 20ms",
+            "exit code 3: probe crash complains; restart in 20ms",
+            "exit code 3: probe crash complains; no restarts are left"
+        ]
     );
     herder.finish().await;
 }
@@ -70,7 +74,7 @@ async fn a_program_that_is_not_there_is_a_failure_with_its_reason() {
     let mut job = Spec { group, ..Spec::default() }.job("absent");
     job.group.task.command = "/nowhere/absent".into();
     let function = herder.engine.add(job, None).unwrap();
-    let instance = herder.until_reason(&function, "exit code").await;
+    let instance = herder.until_reason(&function, "exit code 1: No such file or directory (os error 2)").await;
     assert_eq!(instance.state, InstanceState::Failed);
     herder.finish().await;
 }
