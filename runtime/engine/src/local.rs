@@ -133,6 +133,15 @@ impl Shared {
     }
 }
 
+impl Drop for Shared {
+    /// An engine that was not shut down, as in a panic, leaves no cgroup either.
+    fn drop(&mut self) {
+        if let Ok(parent) = &self.cgroups {
+            parent.remove();
+        }
+    }
+}
+
 impl LocalEngine {
     /// Takes the state directory, cleans up after an engine that was killed, and is ready for jobs.
     /// Must be called inside a tokio runtime.
