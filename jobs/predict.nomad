@@ -40,7 +40,7 @@ variable "max" {
 }
 
 variable "cpu" {
-  description = "CPU of one instance, MHz: a hard limit, each instance gives itself the quota."
+  description = "CPU of one instance, MHz: a hard limit with raw_exec, where each instance gives itself the quota, and with docker. exec has no hard limit of CPU: the instance warns."
   type        = number
   default     = 500
 }
@@ -64,7 +64,7 @@ variable "driver" {
 }
 
 variable "image" {
-  description = "The image that driver docker runs the artifact in; it needs the C library only."
+  description = "The image that driver docker runs the artifact in; it needs the C and C++ libraries only."
   type        = string
   default     = "gcr.io/distroless/cc-debian13"
 }
@@ -106,7 +106,7 @@ variable "provider" {
 }
 
 variable "max_parallel" {
-  description = "0 replaces all instances at once and never blocks scaling. 1 replaces them one by one, goes back if the new ones do not become ready, and blocks scaling meanwhile."
+  description = "0 replaces all instances at once and never blocks scaling. 1 starts one new instance, then replaces the others one by one, goes back if a new one does not become ready, and blocks scaling meanwhile."
   type        = number
   default     = 0
 }
@@ -131,6 +131,8 @@ job "predict" {
     healthy_deadline  = "30s"
     progress_deadline = "1m"
     auto_revert       = var.max_parallel > 0
+    canary            = var.max_parallel > 0 ? 1 : 0
+    auto_promote      = var.max_parallel > 0
   }
 
   group "function" {
@@ -204,7 +206,9 @@ job "predict" {
       config {
         command = var.artifact != "" ? "${NOMAD_TASK_DIR}/${var.function}" : "${local.binary_dir}/${var.function}"
         image   = var.driver == "docker" ? var.image : null
-        ports   = var.driver == "docker" ? ["http"] : null
+
+        network_mode   = var.driver == "docker" ? "host" : null
+        cpu_hard_limit = var.driver == "docker" ? true : null
       }
 
       env {
@@ -215,7 +219,7 @@ job "predict" {
       resources {
         cpu        = var.cpu
         memory     = var.memory
-        memory_max = var.memory_max
+        memory_max = var.memory_max > var.memory ? var.memory_max : var.memory
       }
 
       logs {
