@@ -101,7 +101,10 @@ pub fn cap_self(source: &dyn Source) {
         return;
     }
     let Some(group) = CpuGroup::of_this_process() else {
-        tracing::warn!(cores, "cpu_limit_not_enforced: no control group for CPU is mounted here");
+        tracing::warn!(
+            cores,
+            "cpu_limit_not_enforced: no control group can be seen from here, as under the driver exec; raw_exec and docker limit CPU"
+        );
         return;
     };
     if let Some(quota) = group.quota(&read_text) {

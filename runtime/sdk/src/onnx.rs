@@ -231,7 +231,13 @@ fn environment() -> Result<Environment, LibraryError> {
     }
     let path = library::find_or_fetch(&Env)?;
     let failed = |why: String| LibraryError::Load { path: path.clone(), why };
-    let builder = ort::init_from(&path).map_err(|e| failed(e.to_string()))?;
+    let builder = ort::init_from(&path).map_err(|e| match e {
+        // The loader's own words come only as the cause.
+        ort::LoadDynamicError::Dlopen { error, .. } => {
+            failed(std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string))
+        }
+        other => failed(other.to_string()),
+    })?;
     let environment = builder.with_name("drover").with_telemetry(false).build().map_err(|e| failed(e.to_string()))?;
     Ok(made.insert(environment).clone())
 }
