@@ -1,1 +1,30 @@
-//! Real servers for tests.
+//! Real servers for tests, on free ports with temporary state: [`Consul`], [`Nomad`], and functions as
+//! processes ([`Instance`]). What cannot start panics: a test cannot go on then.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot go on must fail, loudly"
+)]
+
+mod built;
+mod consul;
+mod eventually;
+pub mod golden;
+mod instance;
+mod nomad;
+pub mod process;
+
+pub use built::{built, checkout};
+pub use consul::{Consul, Registered};
+pub use eventually::eventually;
+pub use instance::Instance;
+pub use nomad::Nomad;
+
+/// Returns an HTTP client that knows no proxy and gives up after half a minute.
+#[must_use]
+pub fn client() -> reqwest::Client {
+    let limit = std::time::Duration::from_secs(30);
+    reqwest::Client::builder().no_proxy().timeout(limit).build().expect("a client without TLS can be made")
+}

@@ -1,0 +1,35 @@
+//! The binaries of this workspace.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Returns the root of the checkout.
+#[must_use]
+pub fn checkout() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    root.canonicalize().unwrap_or_else(|e| panic!("{}: {e}", root.display()))
+}
+
+/// Builds `packages` as this test was built, and returns the directory in which their binaries are.
+///
+/// # Panics
+/// If they do not build.
+#[must_use]
+pub fn built(packages: &[&str]) -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_else(|e| panic!("{e}"));
+    // target/PROFILE/deps/test
+    let Some(dir) = own.parent().and_then(Path::parent) else { panic!("{} is no test", own.display()) };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(checkout()).args(["build", "--quiet"]);
+    command.args(packages.iter().flat_map(|package| ["--package", package]));
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    if let Some(target) = dir.parent() {
+        command.env("CARGO_TARGET_DIR", target);
+    }
+    let status = command.status().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    assert!(status.success(), "{command:?} failed");
+    dir.into()
+}

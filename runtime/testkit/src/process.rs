@@ -1,0 +1,80 @@
+//! A server that a test starts, with its log, ended when dropped.
+
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a server may take to end after SIGTERM.
+const END_LIMIT: Duration = Duration::from_secs(30);
+
+/// A server's process; SIGTERM when dropped, SIGKILL if that does not help.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` with its output in `log`.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn start(mut command: Command, log: &Path) -> Self {
+        let file = File::create(log).unwrap_or_else(|e| panic!("{}: {e}", log.display()));
+        let other = file.try_clone().unwrap_or_else(|e| panic!("{}: {e}", log.display()));
+        command.stdin(Stdio::null()).stdout(file).stderr(other);
+        let child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        Self { child, log: log.into() }
+    }
+
+    /// Returns whether the process still runs.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Returns the end of the log.
+    #[must_use]
+    pub fn last_lines(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = text.lines().collect();
+        lines.iter().skip(lines.len().saturating_sub(20)).fold(String::new(), |all, line| all + line + "\n")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let deadline = Instant::now() + END_LIMIT;
+        while self.runs() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- {} ends:\n{}", self.log.display(), self.last_lines());
+        }
+    }
+}
+
+/// Returns `N` free ports of the loopback interface. Somebody else may take one before it is used:
+/// hardly ever, since the system hands out others meanwhile.
+///
+/// # Panics
+/// If there are none.
+#[must_use]
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    let bound = [(); N].map(|()| {
+        TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap_or_else(|e| panic!("no free port: {e}"))
+    });
+    bound.map(|listener| listener.local_addr().map_or(0, |address| address.port()))
+}
+
+/// Returns where `program` is on `PATH`.
+#[must_use]
+pub fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
