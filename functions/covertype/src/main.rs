@@ -56,11 +56,11 @@ struct Cell {
     horizontal_distance_to_fire_points: f32,
     /// Wilderness area.
     #[garde(skip)]
-    #[schemars(example = "Rawah")]
+    #[schemars(example = &"Rawah")]
     wilderness_area: Wilderness,
     /// Soil type.
     #[garde(skip)]
-    #[schemars(example = "C4744")]
+    #[schemars(example = &"C4744")]
     soil_type: Soil,
 }
 

@@ -24,15 +24,15 @@ struct Row {
     count: i64,
     /// A text.
     #[garde(length(chars, min = 1, max = 20))]
-    #[schemars(example = "hola")]
+    #[schemars(example = &"hola")]
     text: String,
     /// A colour.
     #[garde(skip)]
-    #[schemars(example = "red")]
+    #[schemars(example = &"red")]
     colour: Colour,
     /// What to do: nothing special if it is not given.
     #[garde(skip)]
-    #[schemars(example = "answer")]
+    #[schemars(example = &"answer")]
     #[serde(default)]
     act: Act,
 }

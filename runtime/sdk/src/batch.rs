@@ -170,7 +170,7 @@ impl<F: Function> Worker<F> {
     }
 
     /// Calls the model, in parts of at most `batch_rows`; says why if it panics or breaks its contract.
-    pub(crate) fn predict(&mut self, rows: &[F::Request]) -> Result<Vec<Result<F::Response, String>>, String> {
+    fn predict(&mut self, rows: &[F::Request]) -> Result<Vec<Result<F::Response, String>>, String> {
         let mut results = Vec::with_capacity(rows.len());
         for part in rows.chunks(self.batch_rows) {
             let started = Instant::now();

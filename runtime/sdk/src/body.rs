@@ -7,13 +7,15 @@ use drover_core::ErrorKind;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::Body;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use http_body_util::BodyExt as _;
 use tokio::sync::Semaphore;
 
 use crate::error::{BoxError, Error};
 
 /// Bodies up to this size are not counted against the memory of all bodies.
 const SMALL_BYTES: usize = 16 << 10;
+/// What is beyond the limit is read up to here before the connection is given up.
+const FORGOTTEN_BYTES: usize = 32 << 20;
 /// So many of the largest bodies may be in memory at once.
 const LARGEST_AT_ONCE: usize = 16;
 
@@ -36,17 +38,14 @@ impl Bodies {
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let declared = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-        if let Some(n) = declared.filter(|n| *n > self.limit) {
-            return Err(self.too_large(&format!("is {n} bytes")));
-        }
+        let declared = headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse::<usize>().ok());
         // A body of unknown length may become as large as the limit.
-        let most = declared.unwrap_or(self.limit);
+        let most = declared.unwrap_or(self.limit).min(self.limit);
         let _room = match most {
             0..=SMALL_BYTES => None,
             _ => Some(self.reserve(most)?),
         };
-        match tokio::time::timeout_at(deadline.into(), self.collect(body, most)).await {
+        match tokio::time::timeout_at(deadline.into(), self.collect(body, declared, most)).await {
             Ok(read) => read,
             Err(_) => Err(Error::new(ErrorKind::Timeout, "the body did not arrive before the deadline")),
         }
@@ -59,28 +58,35 @@ impl Bodies {
             .map_err(|_| Error::new(ErrorKind::Overloaded, "other large bodies are being read, try again soon"))
     }
 
-    async fn collect<B>(&self, body: B, most: usize) -> Result<Bytes, Error>
+    /// Reads to the end. What is beyond the limit is read and forgotten, up to a bound: a client that
+    /// is still sending would otherwise not see the answer.
+    async fn collect<B>(&self, body: B, declared: Option<usize>, most: usize) -> Result<Bytes, Error>
     where
         B: Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
-        let mut body = std::pin::pin!(Limited::new(body, self.limit));
+        let mut body = std::pin::pin!(body);
         let mut whole = Whole::Nothing;
+        let mut n = 0;
+        let too_large = |n: usize| n > self.limit || declared.is_some_and(|declared| declared > self.limit);
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|e| match e.downcast_ref::<LengthLimitError>() {
-                Some(_) => self.too_large("is larger"),
-                None => Error::new(ErrorKind::BadRequest, format!("the body broke off: {e}")),
+            let frame = frame.map_err(|e| {
+                let e: BoxError = e.into();
+                Error::new(ErrorKind::BadRequest, format!("the body broke off: {e}"))
             })?;
-            if let Ok(data) = frame.into_data() {
-                whole = whole.with(data, most);
+            let Ok(data) = frame.into_data() else { continue };
+            n += data.len();
+            if n > self.limit.saturating_add(FORGOTTEN_BYTES) {
+                break;
             }
+            whole = if too_large(n) { Whole::Nothing } else { whole.with(data, most) };
+        }
+        if too_large(n) {
+            let is = declared.map_or_else(|| "is longer than the limit".to_owned(), |n| format!("is {n} bytes"));
+            let detail = format!("the body {is}, limit is {} bytes: send it in parts", self.limit);
+            return Err(Error::new(ErrorKind::TooLarge, detail));
         }
         Ok(whole.freeze())
-    }
-
-    fn too_large(&self, is: &str) -> Error {
-        let detail = format!("the body {is}, limit is {} bytes: send it in parts", self.limit);
-        Error::new(ErrorKind::TooLarge, detail)
     }
 }
 

@@ -114,13 +114,15 @@ async fn serve_active<F: Function>(
         async move {
             let request = request.map(|body| Tracked { body, watch: Arc::clone(&watch), part: Part::Request });
             let response = service.respond(request).await;
+            watch.end();
             Ok::<_, std::convert::Infallible>(response.map(|body| Tracked { body, watch, part: Part::Response }))
         }
     });
     let io = Socket { unread, stream: TokioIo::new(stream), watch: Arc::clone(&watch) };
     let mut builder = http1::Builder::new();
-    // The time-outs are those of `tick` below.
-    builder.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES).header_read_timeout(None).pipeline_flush(true);
+    // The time-outs are those of `tick` below. No `pipeline_flush`: it keeps answers back while part
+    // of a further request is there, and a connection is parked only when all has been written.
+    builder.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES).header_read_timeout(None);
     let mut connection = Box::pin(builder.serve_connection(io, answer));
     let header_timeout = service.config().header_timeout;
     let mut stopping = false;
@@ -151,7 +153,7 @@ async fn serve_active<F: Function>(
             }
         }
     }
-    // SAFETY of the protocol, not of memory: `may_park` says that nothing is half read or half written.
+    // `may_park` has said that nothing is half read or half written.
     let parts = Pin::into_inner(connection).into_parts();
     Some((parts.io.stream.into_inner(), parts.read_buf))
 }
@@ -195,6 +197,11 @@ impl Watch {
         self.touch();
         self.open.fetch_add(1, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.touch();
+        self.running.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn silent_for(&self) -> Duration {
@@ -274,6 +281,7 @@ impl Socket {
     fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if self.watch.blocked.load(Ordering::Relaxed) != written.is_pending() {
             self.watch.blocked.store(written.is_pending(), Ordering::Relaxed);
+            self.watch.touch();
         }
         written
     }

@@ -1,18 +1,14 @@
 //! A body becomes valid rows, or an error that names every wrong value.
 //!
 //! The fast path reads straight into the author's type and checks its ranges. Only when that fails
-//! is the body read again, as loose JSON against the published schema, to say all that is wrong.
-
-use std::borrow::Cow;
+//! is the body read again, as loose JSON against the declared fields, to say all that is wrong.
 
 use drover_core::{ErrorKind, FieldError};
-use jsonschema::error::ValidationErrorKind;
-use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
 use crate::error::Error;
 use crate::function::Request;
-use crate::schema::{Field, RequestSchema};
+use crate::schema::{Field, Kind, RequestSchema};
 use crate::strict::{self, Strict};
 
 /// At most this many wrong values are listed.
@@ -28,15 +24,13 @@ pub(crate) enum Rows<T> {
 /// Reads bodies into rows of one type.
 pub(crate) struct Decoder {
     schema: RequestSchema,
-    validator: Validator,
     rows_max: usize,
 }
 
 impl Decoder {
     /// Makes a decoder for rows of `schema`, at most `rows_max` in one body.
-    pub(crate) fn new(schema: RequestSchema, rows_max: usize) -> Result<Self, Box<ValidationError<'static>>> {
-        let validator = jsonschema::draft202012::new(&schema.json).map_err(Box::new)?;
-        Ok(Self { schema, validator, rows_max })
+    pub(crate) fn new(schema: RequestSchema, rows_max: usize) -> Self {
+        Self { schema, rows_max }
     }
 
     pub(crate) fn schema(&self) -> &RequestSchema {
@@ -119,75 +113,61 @@ impl Decoder {
 
     /// Adds all that is wrong with one row.
     fn explain_row(&self, row: &Value, at: &str, typed: Option<serde_json::Error>, wrong: &mut Vec<FieldError>) {
+        let Value::Object(given) = row else {
+            wrong.push(FieldError::new(at, format!("must be an object with the fields of one row, is {}", shown(row))));
+            return;
+        };
         let before = wrong.len();
-        for error in self.validator.iter_errors(row).take(ERRORS_MAX) {
-            self.explain_error(&error, at, wrong);
+        let fields = &self.schema.fields;
+        for field in fields {
+            let why = match given.get(&field.name) {
+                Some(value) => field.refuses(value),
+                None => field.required.then(|| "is missing".to_owned()),
+            };
+            wrong.extend(why.map(|why| FieldError::new(format!("{at}/{}", escaped(&field.name)), why)));
+        }
+        for name in given.keys().filter(|name| fields.iter().all(|f| f.name != **name)) {
+            let known = fields.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", ");
+            let why = format!("is not a field of this function, which has {known}");
+            wrong.push(FieldError::new(format!("{at}/{}", escaped(name)), why));
         }
         if let (true, Some(e)) = (wrong.len() == before, typed) {
             wrong.push(FieldError::new(at, format!("is not valid: {e}")));
         }
     }
-
-    /// Turns one violation of the schema into words.
-    fn explain_error(&self, error: &ValidationError<'_>, at: &str, wrong: &mut Vec<FieldError>) {
-        let pointer = format!("{at}{}", error.instance_path().as_str());
-        let field = pointer.rsplit('/').next().and_then(|name| self.schema.fields.iter().find(|f| f.name == name));
-        let is = shown(error.instance());
-        match error.kind() {
-            ValidationErrorKind::Required { property } => {
-                let name = property.as_str().unwrap_or_default();
-                wrong.push(FieldError::new(format!("{pointer}/{}", escaped(name)), "is missing"));
-            }
-            ValidationErrorKind::AdditionalProperties { unexpected } => {
-                let known = self.schema.fields.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", ");
-                let at_field = |name: &String| format!("{pointer}/{}", escaped(name));
-                let unknown = format!("is not a field of this function, which has {known}");
-                wrong.extend(unexpected.iter().map(|name| FieldError::new(at_field(name), unknown.clone())));
-            }
-            ValidationErrorKind::Type { .. } => {
-                let kind = field.map_or("an object with the fields of one row", |f| f.kind.words());
-                wrong.push(FieldError::new(pointer, format!("must be {kind}, is {is}")));
-            }
-            ValidationErrorKind::Minimum { .. } | ValidationErrorKind::Maximum { .. } => {
-                let range = field.map_or_else(|| error.to_string(), Field::range_words);
-                wrong.push(FieldError::new(pointer, format!("must be {range}, is {is}")));
-            }
-            ValidationErrorKind::Enum { options } => {
-                let options = options.as_array().map(Vec::as_slice).unwrap_or_default();
-                let known = options.iter().map(|o| o.as_str().map_or_else(|| Cow::Owned(o.to_string()), Cow::Borrowed));
-                let known = known.collect::<Vec<_>>().join(", ");
-                wrong.push(FieldError::new(pointer, format!("must be one of {known}; is {is}")));
-            }
-            ValidationErrorKind::MaxLength { limit } => {
-                let n = error.instance().as_str().map_or(0, |s| s.chars().count());
-                wrong.push(FieldError::new(pointer, format!("must have at most {limit} characters, has {n}")));
-            }
-            ValidationErrorKind::MinLength { limit } => {
-                let n = error.instance().as_str().map_or(0, |s| s.chars().count());
-                wrong.push(FieldError::new(pointer, format!("must have at least {limit} character(s), has {n}")));
-            }
-            _ => wrong.push(FieldError::new(pointer, error.to_string())),
-        }
-    }
-}
-
-impl crate::schema::Kind {
-    fn words(self) -> &'static str {
-        match self {
-            Self::Number => "a number",
-            Self::Integer => "a whole number",
-            Self::Text => "a string",
-            Self::Boolean => "true or false",
-        }
-    }
 }
 
 impl Field {
-    fn range_words(&self) -> String {
-        let unit = self.unit.as_deref().map(|u| format!(" {u}")).unwrap_or_default();
-        match &self.range {
-            Some((min, max)) => format!("from {min} to {max}{unit}"),
-            None => "within its range".to_owned(),
+    /// Says what is wrong with a value of this field, if anything is.
+    fn refuses(&self, value: &Value) -> Option<String> {
+        let is = shown(value);
+        let (of_kind, words) = match self.kind {
+            Kind::Number => (value.is_number(), "a number"),
+            Kind::Integer => (value.is_i64() || value.is_u64(), "a whole number"),
+            Kind::Text => (value.is_string(), "a string"),
+            Kind::Boolean => (value.is_boolean(), "true or false"),
+        };
+        if value.is_null() && self.nullable {
+            return None;
+        }
+        if !of_kind {
+            return Some(format!("must be {words}, is {is}"));
+        }
+        if let (Some((min, max)), Some(number)) = (&self.range, value.as_f64())
+            && !(min.as_f64()..=max.as_f64()).contains(&Some(number))
+        {
+            let unit = self.unit.as_deref().map(|unit| format!(" {unit}")).unwrap_or_default();
+            return Some(format!("must be from {min} to {max}{unit}, is {is}"));
+        }
+        let text = value.as_str()?;
+        if !self.options.is_empty() && self.options.iter().all(|option| option != text) {
+            return Some(format!("must be one of {}; is {is}", self.options.join(", ")));
+        }
+        let n = text.chars().count() as u64;
+        match self.length {
+            (min, _) if n < min => Some(format!("must have at least {min} character(s), has {n}")),
+            (_, max) if n > max => Some(format!("must have at most {max} characters, has {n}")),
+            _ => None,
         }
     }
 }

@@ -19,8 +19,14 @@ pub(crate) struct Field {
     pub(crate) name: String,
     pub(crate) kind: Kind,
     pub(crate) required: bool,
+    pub(crate) nullable: bool,
     pub(crate) unit: Option<String>,
+    /// Least and greatest number.
     pub(crate) range: Option<(Value, Value)>,
+    /// Fewest and most characters.
+    pub(crate) length: (u64, u64),
+    /// The values of an enumeration; empty for other fields.
+    pub(crate) options: Vec<String>,
 }
 
 /// A request type that cannot be served, and every reason.
@@ -112,8 +118,18 @@ fn field(name: &str, property: &Value, required: bool) -> Result<(Field, Value),
     }
     match (kind, example) {
         (Some(kind), Some(example)) if wrong.is_empty() => {
-            let unit = property.get("x-unit").and_then(Value::as_str).map(str::to_owned);
-            Ok((Field { name: name.into(), kind, required, unit, range }, example))
+            let number = |key: &str| property.get(key).and_then(Value::as_u64);
+            let field = Field {
+                name: name.into(),
+                kind,
+                required,
+                nullable: types.iter().any(|t| t == "null"),
+                unit: property.get("x-unit").and_then(Value::as_str).map(str::to_owned),
+                range,
+                length: (number("minLength").unwrap_or(0), number("maxLength").unwrap_or(u64::MAX)),
+                options: strings(property.get("enum")),
+            };
+            Ok((field, example))
         }
         _ => Err(wrong),
     }

@@ -105,7 +105,7 @@ pub(crate) fn assemble<F: Function>(
     workers: usize,
 ) -> Result<(Arc<Service<F>>, Loader<F>), ServeError> {
     let schema = RequestSchema::of::<F::Request>().map_err(|e| ServeError::Load(e.into()))?;
-    let decoder = Decoder::new(schema, config.request_rows).map_err(|e| ServeError::Load((*e).into()))?;
+    let decoder = Decoder::new(schema, config.request_rows);
     let metrics = Arc::new(Metrics::new().map_err(|e| ServeError::Load(e.into()))?);
     let queue = Queue::<F>::new();
     let loader =

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use drover_core::{ErrorKind, Problem, RequestId};
-use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Request, Response, StatusCode, request};
 use http_body_util::Full;
 
@@ -34,7 +34,7 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// What a service is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Phase {
     /// The model is not loaded and warm.
@@ -172,7 +172,7 @@ impl<F: Function> Service<F> {
         if invocation {
             self.metrics.invocation(result.as_ref().err().map(|e| e.kind), took);
         }
-        match result {
+        let mut response = match result {
             Ok(answer) => {
                 tracing::debug!(request_id = id.as_str(), path = head.uri.path(), took_us = took.as_micros(), "answered");
                 respond_with(answer, &id)
@@ -184,7 +184,12 @@ impl<F: Function> Service<F> {
                 }
                 refuse(&error, &head, &id)
             }
+        };
+        if self.phase() >= Phase::Leaving {
+            // The client's next request is better sent to another instance.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        response
     }
 
     /// The whole way of a request, from its route to its answer.
