@@ -40,20 +40,26 @@ const H2_PREFACE: &[u8] = b"PRI";
 /// cancelled and what runs has been answered.
 pub(crate) async fn serve<F: Function>(stream: TcpStream, service: Arc<Service<F>>, stop: CancellationToken) {
     let mut start = [0; H2_PREFACE.len()];
-    if !woken(&stream, &service, &stop).await {
+    if !woken(&stream, &mut start, &service, &stop).await {
         return;
     }
-    match stream.peek(&mut start).await {
-        Ok(0) | Err(_) => {}
-        Ok(_) if start == H2_PREFACE => Box::pin(serve_h2(stream, service, stop)).await,
-        Ok(_) => serve_h1(stream, service, stop).await,
+    if start == H2_PREFACE {
+        Box::pin(serve_h2(stream, service, stop)).await;
+    } else {
+        serve_h1(stream, service, stop).await;
     }
 }
 
-/// Waits for the next byte; false if the connection is to be closed instead.
-async fn woken<F: Function>(stream: &TcpStream, service: &Service<F>, stop: &CancellationToken) -> bool {
+/// Waits for the next bytes, and shows them; false if the connection has ended or is to be closed.
+async fn woken<F: Function>(
+    stream: &TcpStream,
+    next: &mut [u8],
+    service: &Service<F>,
+    stop: &CancellationToken,
+) -> bool {
     tokio::select! {
-        readable = stream.readable() => readable.is_ok(),
+        // Not `readable`, which may be told of bytes that have been read already.
+        seen = stream.peek(next) => matches!(seen, Ok(1..)),
         () = stop.cancelled() => false,
         () = tokio::time::sleep(service.config().idle_timeout) => false,
     }
@@ -93,7 +99,7 @@ async fn serve_h1<F: Function>(mut stream: TcpStream, service: Arc<Service<F>>, 
             Some(parked) => (stream, unread) = parked,
             None => return,
         }
-        if unread.is_empty() && !woken(&stream, &service, &stop).await {
+        if unread.is_empty() && !woken(&stream, &mut [0], &service, &stop).await {
             return;
         }
     }

@@ -63,8 +63,8 @@ async fn start() -> (Arc<RuntimeApi>, Instance, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut command: Command = probe::command(folder.path());
     command.env("AWS_LAMBDA_RUNTIME_API", address.to_string());
-    for (name, value) in
-        [("NAME", "probe"), ("MEMORY_SIZE", "128"), ("VERSION", "1")].map(|(n, v)| (format!("AWS_LAMBDA_FUNCTION_{n}"), v))
+    for (name, value) in [("NAME", "probe"), ("MEMORY_SIZE", "128"), ("VERSION", "1")]
+        .map(|(n, v)| (format!("AWS_LAMBDA_FUNCTION_{n}"), v))
     {
         command.env(name, value);
     }
@@ -75,10 +75,8 @@ async fn start() -> (Arc<RuntimeApi>, Instance, tempfile::TempDir) {
 /// Sends one event and returns Lambda's answer, its body read as JSON.
 async fn invoke(api: &RuntimeApi, event: Value) -> (u64, Value) {
     api.waiting.lock().unwrap().push(event);
-    let answer = eventually("Lambda is answered", Duration::from_secs(20), || async {
-        api.answers.lock().unwrap().pop()
-    })
-    .await;
+    let answer =
+        eventually("Lambda is answered", Duration::from_secs(20), || async { api.answers.lock().unwrap().pop() }).await;
     let body = answer["body"].as_str().map(|text| serde_json::from_str(text).unwrap_or(Value::Null));
     (answer["statusCode"].as_u64().unwrap_or_else(|| panic!("{answer}")), body.unwrap_or_default())
 }
@@ -118,7 +116,9 @@ fn v1(method: &str, path: &str, body: &str) -> Value {
 #[tokio::test]
 async fn events_of_every_gateway_are_answered_as_http_is() {
     let (api, _instance, _folder) = start().await;
-    for event in [v2("POST", "/predict", "$default", ROW), v2("POST", "/prod/predict", "prod", ROW), v1("POST", "/predict", ROW)] {
+    for event in
+        [v2("POST", "/predict", "$default", ROW), v2("POST", "/prod/predict", "prod", ROW), v1("POST", "/predict", ROW)]
+    {
         let (status, answer) = invoke(&api, event).await;
         assert_eq!((status, answer["prediction"].as_str()), (200, Some("hola")), "{answer}");
         assert_eq!(answer["model_version"], "1.2.3");

@@ -75,7 +75,9 @@ async fn a_body_beyond_the_limit_is_refused_whether_its_length_is_told_or_not() 
     let answer = probe.post("/predict", huge.clone()).await;
     answer.expect_problem(413, "too_large", &[]);
     assert_eq!(answer.json["detail"], "the body is 10485760 bytes, limit is 1048576 bytes: send it in parts");
-    let pieces = futures_util::stream::iter(huge.chunks(1 << 16).map(|p| Ok::<_, std::io::Error>(p.to_vec())).collect::<Vec<_>>());
+    let pieces = futures_util::stream::iter(
+        huge.chunks(1 << 16).map(|p| Ok::<_, std::io::Error>(p.to_vec())).collect::<Vec<_>>(),
+    );
     let chunked = probe.client.post(format!("{}/predict", probe.url)).header("content-type", "application/json");
     probe.send(chunked.body(reqwest::Body::wrap_stream(pieces))).await.expect_problem(413, "too_large", &[]);
     probe.predict(&row()).await.expect_ok();
@@ -123,7 +125,8 @@ async fn ask(stream: &mut TcpStream, path: &str, body: &str) -> String {
         assert!(n > 0, "closed after {}", String::from_utf8_lossy(&answer));
         answer.extend_from_slice(&piece[..n]);
         let text = String::from_utf8_lossy(&answer);
-        let length = text.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse::<usize>().ok());
+        let length =
+            text.split("content-length: ").nth(1).and_then(|rest| rest.split("\r\n").next()?.parse::<usize>().ok());
         if let (Some((_, body)), Some(length)) = (text.split_once("\r\n\r\n"), length)
             && body.len() >= length
         {

@@ -9,7 +9,8 @@ use crate::probe::{Probe, row};
 async fn the_openapi_document_says_all_that_is_declared() {
     let probe = Probe::start().await;
     let document = probe.get("/openapi.json").await.expect_ok();
-    expect_file!["./snapshots/openapi.json"].assert_eq(&format!("{}\n", serde_json::to_string_pretty(&document).unwrap()));
+    expect_file!["./snapshots/openapi.json"]
+        .assert_eq(&format!("{}\n", serde_json::to_string_pretty(&document).unwrap()));
     // Its own example is a good request.
     let example = &document["components"]["schemas"]["Request"]["examples"][0];
     probe.predict(example).await.expect_ok();
