@@ -1,0 +1,145 @@
+//! What has to be there first: the functions, their rows, ONNX Runtime, and Python's side.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use drover_testkit::golden;
+use tokio::process::Command;
+
+use crate::{Error, Result, wrk};
+
+/// The functions that are measured, where they are there.
+const FUNCTIONS: [&str; 3] = ["penguins", "covertype", "sentiment"];
+/// Rows in one request of the batch measure.
+pub(crate) const BATCH_ROWS: usize = 32;
+/// What `peers.py` serves with; what it trains and infers with is pinned where penguins is trained.
+const PEERS: [&str; 3] = ["fastapi==0.165.0", "uvicorn[standard]==0.54.0", "pydantic==2.14.3"];
+
+/// A function that was built.
+pub(crate) struct Function {
+    pub(crate) name: &'static str,
+    pub(crate) binary: PathBuf,
+    /// The folder of its model.
+    pub(crate) model: PathBuf,
+    /// Bytes of the model.
+    pub(crate) model_bytes: u64,
+    /// One held-out row, as JSON.
+    pub(crate) row: String,
+    /// [`BATCH_ROWS`] of them, as a JSON array.
+    pub(crate) batch: String,
+}
+
+/// All that the measures need.
+pub(crate) struct Prepared {
+    /// The commit, and whether the files differ from it.
+    pub(crate) revision: String,
+    pub(crate) functions: Vec<Function>,
+    /// The Python of the virtual environment, if it is needed.
+    pub(crate) python: Option<PathBuf>,
+    /// Functions that are not there yet.
+    pub(crate) missing: Vec<String>,
+    /// What is there but cannot be used, and why.
+    pub(crate) broken: Vec<String>,
+}
+
+impl Prepared {
+    pub(crate) async fn new(with_python: bool) -> Result<Self> {
+        wrk::find().await?;
+        let root = drover_testkit::checkout();
+        // target/release/deps/serve-0123456789abcdef
+        let binary = std::env::current_exe()?;
+        let target = binary.ancestors().nth(3).ok_or("the bench is in no target directory")?;
+        let mut prepared = Self {
+            revision: revision(&root).await?,
+            functions: Vec::new(),
+            python: None,
+            missing: Vec::new(),
+            broken: Vec::new(),
+        };
+        for name in FUNCTIONS {
+            let folder = root.join("functions").join(name);
+            if !folder.join("model/model.toml").is_file() || !folder.join("tests/golden.jsonl.gz").is_file() {
+                prepared.missing.push(format!("{name}: has no model or no held-out rows yet"));
+                continue;
+            }
+            match build(&root, target, name).await {
+                Ok(function) => prepared.functions.push(function),
+                Err(why) => prepared.broken.push(format!("{name}: {why}")),
+            }
+        }
+        if with_python {
+            match python(&root, &target.join("bench-venv")).await {
+                Ok(python) => prepared.python = Some(python),
+                Err(why) => prepared.broken.push(format!("python: {why}")),
+            }
+        }
+        Ok(prepared)
+    }
+
+    pub(crate) fn function(&self, name: &str) -> Result<&Function> {
+        let found = self.functions.iter().find(|function| function.name == name);
+        found.ok_or_else(|| format!("{name} is not there").into())
+    }
+}
+
+/// Builds a function, and has it fetch ONNX Runtime if that is not here.
+async fn build(root: &Path, target: &Path, name: &'static str) -> Result<Function> {
+    println!("building {name} ...");
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.current_dir(root).args(["build", "--quiet", "--release", "--package", name]);
+    run(build.env("CARGO_TARGET_DIR", target)).await?;
+    let binary = target.join("release").join(name);
+    run(Command::new(&binary).arg("--fetch-runtime").stdout(Stdio::null())).await?;
+
+    let folder = root.join("functions").join(name);
+    let model = folder.join("model");
+    let rows = golden::read(&folder.join("tests/golden.jsonl.gz"));
+    let rows: Vec<String> = rows.iter().take(BATCH_ROWS).map(|row| row.request.to_string()).collect();
+    Ok(Function {
+        name,
+        binary,
+        model_bytes: std::fs::metadata(model.join("model.onnx"))?.len(),
+        model,
+        row: rows.first().ok_or("there are no held-out rows")?.clone(),
+        batch: format!("[{}]", rows.join(",")),
+    })
+}
+
+/// Makes the virtual environment of `peers.py`, unless it is there with these very versions.
+async fn python(root: &Path, venv: &Path) -> Result<PathBuf> {
+    let (python, stamp) = (venv.join("bin/python"), venv.join("drover-bench.txt"));
+    let file = root.join("functions/penguins/train/requirements.txt");
+    let wanted = std::fs::read_to_string(&file)? + &PEERS.join("\n");
+    if std::fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
+        return Ok(python);
+    }
+    println!("making {} ...", venv.display());
+    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv)).await?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PEERS).arg("-r").arg(file);
+    run(&mut pip).await?;
+    std::fs::write(stamp, wanted)?;
+    Ok(python)
+}
+
+/// Returns the commit, marked if the files differ from it.
+async fn revision(root: &Path) -> Result<String> {
+    let mut git = Command::new("git");
+    git.current_dir(root).args(["describe", "--always", "--dirty"]).kill_on_drop(true);
+    match git.output().await {
+        Ok(output) if output.status.success() => Ok(String::from_utf8(output.stdout)?.trim().to_owned()),
+        _ => Ok("unknown".to_owned()),
+    }
+}
+
+/// Runs `command` to its end.
+async fn run(command: &mut Command) -> Result<()> {
+    let status = command.stdin(Stdio::null()).kill_on_drop(true).status().await;
+    let shown = format!("{:?}", command.as_std());
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Error::from(format!("{shown}: {status}"))),
+        Err(why) => Err(Error::from(format!("{shown}: {why}"))),
+    }
+}
