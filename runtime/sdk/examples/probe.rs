@@ -87,6 +87,7 @@ impl Function for Probe {
             std::thread::sleep(Duration::from_millis(300));
         }
         let answer = |row: &Row| match row.act {
+            #[expect(clippy::panic, reason = "that is what was asked for")]
             Act::Panic => panic!("as asked, secretly"),
             Act::Fail => Err(Failure::new("failed as asked, secretly")),
             Act::Answer | Act::Sleep => {

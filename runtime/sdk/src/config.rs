@@ -63,7 +63,8 @@ impl Config {
         let mut r = Reader::new(source);
         let ip = r.read("NOMAD_IP_http", parse_ip).unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let port = r.number("NOMAD_PORT_http", 8000, 0..=u16::MAX);
-        let listen = |text: &str| text.parse().map_err(|_| format!("`{text}` is not an address such as 127.0.0.1:8000"));
+        let listen =
+            |text: &str| text.parse().map_err(|_| format!("`{text}` is not an address such as 127.0.0.1:8000"));
         let config = Self {
             listen: r.read("DROVER_LISTEN", listen).unwrap_or(SocketAddr::new(ip, port)),
             model: r.read("DROVER_MODEL", |text| Ok(PathBuf::from(text))),

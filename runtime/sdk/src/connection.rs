@@ -30,7 +30,7 @@ use crate::service::Service;
 /// How long a connection keeps its buffers after its last response, and how often it is looked at.
 const LINGER: Duration = Duration::from_millis(50);
 /// The largest head of a request, in bytes.
-const HEAD_BYTES: usize = 16 << 10;
+const HEAD_BYTES: u32 = 16 << 10;
 /// Headers that a request may have.
 const HEADERS_MAX: usize = 64;
 /// How an h2c client begins (RFC 9113, 3.4); the first bytes tell it from every HTTP/1.1 method.
@@ -72,7 +72,7 @@ async fn serve_h2<F: Function>(stream: TcpStream, service: Arc<Service<F>>, stop
         .timer(TokioTimer::new())
         .keep_alive_interval(Some(Duration::from_secs(20).min(idle)))
         .max_concurrent_streams(256)
-        .max_header_list_size(HEAD_BYTES as u32)
+        .max_header_list_size(HEAD_BYTES)
         .max_pending_accept_reset_streams(Some(64));
     let answer = service_fn(|request: Request<Incoming>| {
         let service = Arc::clone(&service);
@@ -128,7 +128,7 @@ async fn serve_active<F: Function>(
     let mut builder = http1::Builder::new();
     // The time-outs are those of `tick` below. No `pipeline_flush`: it keeps answers back while part
     // of a further request is there, and a connection is parked only when all has been written.
-    builder.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES).header_read_timeout(None);
+    builder.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES as usize).header_read_timeout(None);
     let mut connection = Box::pin(builder.serve_connection(io, answer));
     let header_timeout = service.config().header_timeout;
     let mut stopping = false;

@@ -41,14 +41,16 @@ impl Decoder {
     pub(crate) fn decode<T: Request>(&self, body: &[u8]) -> Result<Rows<T>, Error> {
         match body.iter().find(|b| !b.is_ascii_whitespace()) {
             Some(b'[') => match serde_json::from_slice::<Vec<T>>(body) {
-                Ok(rows) if !rows.is_empty() && rows.len() <= self.rows_max && rows.iter().all(|r| r.validate().is_ok()) => {
+                Ok(rows)
+                    if (1..=self.rows_max).contains(&rows.len()) && rows.iter().all(|row| row.validate().is_ok()) =>
+                {
                     Ok(Rows::Many(rows))
                 }
-                typed => Err(self.explain(body, typed.err())),
+                _ => Err(self.explain::<T>(body)),
             },
             Some(_) => match serde_json::from_slice::<T>(body) {
                 Ok(row) if row.validate().is_ok() => Ok(Rows::One(row)),
-                typed => Err(self.explain(body, typed.err())),
+                _ => Err(self.explain::<T>(body)),
             },
             None => Err(Error::new(ErrorKind::BadRequest, "the body is empty, send a JSON object or an array of them")),
         }
@@ -62,7 +64,7 @@ impl Decoder {
         for (index, row) in rows.into_iter().enumerate() {
             match T::deserialize(&row) {
                 Ok(value) if value.validate().is_ok() => typed.push(value),
-                read => self.explain_row(&row, &format!("/{index}"), read.err(), &mut wrong),
+                _ => self.explain_row::<T>(&row, &format!("/{index}"), &mut wrong),
             }
             if wrong.len() >= ERRORS_MAX {
                 break;
@@ -83,7 +85,7 @@ impl Decoder {
     }
 
     /// Says all that is wrong with a body that could not be read into the type.
-    fn explain(&self, body: &[u8], typed: Option<serde_json::Error>) -> Error {
+    fn explain<T: Request>(&self, body: &[u8]) -> Error {
         if let Err(e) = std::str::from_utf8(body) {
             let detail = format!("the body is not UTF-8 at byte {}", e.valid_up_to());
             return Error::new(ErrorKind::BadRequest, detail);
@@ -98,21 +100,17 @@ impl Decoder {
                     return e;
                 }
                 for (index, row) in rows.iter().enumerate() {
-                    self.explain_row(row, &format!("/{index}"), None, &mut wrong);
+                    self.explain_row::<T>(row, &format!("/{index}"), &mut wrong);
                 }
             }
-            row => self.explain_row(row, "", None, &mut wrong),
-        }
-        if wrong.is_empty() {
-            let why = typed.map_or_else(|| "is not valid".to_owned(), |e| format!("is not valid: {e}"));
-            wrong.push(FieldError::new("", why));
+            row => self.explain_row::<T>(row, "", &mut wrong),
         }
         wrong.truncate(ERRORS_MAX);
         Error::invalid(wrong)
     }
 
     /// Adds all that is wrong with one row.
-    fn explain_row(&self, row: &Value, at: &str, typed: Option<serde_json::Error>, wrong: &mut Vec<FieldError>) {
+    fn explain_row<T: Request>(&self, row: &Value, at: &str, wrong: &mut Vec<FieldError>) {
         let Value::Object(given) = row else {
             wrong.push(FieldError::new(at, format!("must be an object with the fields of one row, is {}", shown(row))));
             return;
@@ -131,8 +129,15 @@ impl Decoder {
             let why = format!("is not a field of this function, which has {known}");
             wrong.push(FieldError::new(format!("{at}/{}", escaped(name)), why));
         }
-        if let (true, Some(e)) = (wrong.len() == before, typed) {
-            wrong.push(FieldError::new(at, format!("is not valid: {e}")));
+        if wrong.len() == before {
+            // Rules of the author's own, which the schema does not know.
+            match T::deserialize(row).map(|row| row.validate()) {
+                Err(e) => wrong.push(FieldError::new(at, format!("is not valid: {e}"))),
+                Ok(Err(report)) => {
+                    wrong.extend(report.iter().map(|(path, e)| FieldError::new(format!("{at}/{path}"), e.message())));
+                }
+                Ok(Ok(())) => {}
+            }
         }
     }
 }

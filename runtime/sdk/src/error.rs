@@ -33,7 +33,7 @@ impl Error {
     }
 
     /// Adds what only the log may say.
-    pub(crate) fn because(mut self, private: impl ToString) -> Self {
+    pub(crate) fn because(mut self, private: impl std::fmt::Display) -> Self {
         self.private = Some(private.to_string());
         self
     }

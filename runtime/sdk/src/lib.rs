@@ -51,9 +51,9 @@ pub mod cpu;
 mod decode;
 mod error;
 mod function;
-pub mod library;
 #[cfg(feature = "lambda")]
 mod lambda;
+pub mod library;
 mod load;
 mod log;
 mod metrics;

@@ -55,9 +55,8 @@ pub(crate) fn load<F: Function>(loader: &Loader<F>) -> Result<Model, Failure> {
 pub(crate) fn open<F: Function>(config: &Config) -> Result<Model, Failure> {
     let path = match &config.model {
         Some(path) => path.clone(),
-        None => find(F::NAME).ok_or_else(|| {
-            Failure::new(format!("no model card: set DROVER_MODEL to the model.toml of {}", F::NAME))
-        })?,
+        None => find(F::NAME)
+            .ok_or_else(|| Failure::new(format!("no model card: set DROVER_MODEL to the model.toml of {}", F::NAME)))?,
     };
     let model = Model::open(&path)?;
     if model.name() != F::NAME {

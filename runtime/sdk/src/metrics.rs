@@ -4,7 +4,10 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use drover_core::ErrorKind;
-use metrics::{Counter, Gauge, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Gauge, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
+    histogram,
+};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::Model;
@@ -13,8 +16,8 @@ use crate::function::Class;
 /// Bucket bounds of durations, in seconds: 1-2.5-5 steps from 5 us, a small model's inference, to
 /// 10 s, the default deadline.
 const SECONDS: [f64; 20] = [
-    5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
-    10.0,
+    5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, 5e-2, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
 ];
 /// Bucket bounds of batch sizes, in rows.
 const ROWS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0, 4096.0];
@@ -134,7 +137,10 @@ fn describe() {
     describe_gauge!("drover_in_flight", "invocations inside");
     describe_gauge!("drover_slots", "invocations that may be inside at once");
     describe_counter!("drover_panics_total", "panics of the model that were caught");
-    describe_counter!("drover_dropped_total", "invocations that were not run because the client had gone or the deadline had passed");
+    describe_counter!(
+        "drover_dropped_total",
+        "invocations that were not run because the client had gone or the deadline had passed"
+    );
     describe_counter!("drover_predictions_total", "rows answered, by predicted class");
     describe_histogram!("drover_confidence", "confidence of the predicted class, 0 to 1");
     describe_gauge!("drover_model_info", "the model that is served; always 1");

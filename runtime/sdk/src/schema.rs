@@ -32,7 +32,7 @@ pub(crate) struct Field {
 /// A request type that cannot be served, and every reason.
 #[derive(Debug, thiserror::Error)]
 #[error("the request type cannot be served:\n  {}", .0.join("\n  "))]
-pub struct BadSchema(Vec<String>);
+pub(crate) struct BadSchema(Vec<String>);
 
 /// The schema of a request: the JSON Schema as published, and its fields.
 #[derive(Debug, Clone)]

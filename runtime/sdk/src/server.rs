@@ -108,8 +108,7 @@ pub(crate) fn assemble<F: Function>(
     let decoder = Decoder::new(schema, config.request_rows);
     let metrics = Arc::new(Metrics::new().map_err(|e| ServeError::Load(e.into()))?);
     let queue = Queue::<F>::new();
-    let loader =
-        Loader { config: config.clone(), queue: Arc::clone(&queue), metrics: Arc::clone(&metrics), workers };
+    let loader = Loader { config: config.clone(), queue: Arc::clone(&queue), metrics: Arc::clone(&metrics), workers };
     Ok((Arc::new(Service::new(config, decoder, queue, metrics)), loader))
 }
 

@@ -116,12 +116,8 @@ impl<F: Function> Service<F> {
         self.metrics.serving(&model, self.slots.limit());
         let _ = self.model.set(model);
         // A drain that began while the model was loading must not be undone.
-        let _ = self.phase.compare_exchange(
-            Phase::Loading as u8,
-            Phase::Ready as u8,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
+        let _ =
+            self.phase.compare_exchange(Phase::Loading as u8, Phase::Ready as u8, Ordering::AcqRel, Ordering::Acquire);
     }
 
     /// Begins to leave, or to drain.
@@ -174,7 +170,12 @@ impl<F: Function> Service<F> {
         }
         let mut response = match result {
             Ok(answer) => {
-                tracing::debug!(request_id = id.as_str(), path = head.uri.path(), took_us = took.as_micros(), "answered");
+                tracing::debug!(
+                    request_id = id.as_str(),
+                    path = head.uri.path(),
+                    took_us = took.as_micros(),
+                    "answered"
+                );
                 respond_with(answer, &id)
             }
             Err(error) => {
@@ -231,7 +232,9 @@ impl<F: Function> Service<F> {
                 check_name(self.model()?, model)?;
                 Answer::json(&serde_json::json!({"name": model, "ready": self.phase() == Phase::Ready}))
             }
-            Route::OpenApi => Answer::json(&openapi::document::<F>(self.decoder.schema(), self.model.get(), &self.config)),
+            Route::OpenApi => {
+                Answer::json(&openapi::document::<F>(self.decoder.schema(), self.model.get(), &self.config))
+            }
             Route::DocsRedirect => Ok(Answer::redirect("docs/")),
             Route::Docs { file } => docs::file(file),
             Route::Metrics => {

@@ -1,7 +1,7 @@
 //! Room for invocations: at most so many are inside at once.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use metrics::Gauge;
 use tokio::sync::Notify;

@@ -74,9 +74,9 @@ pub fn main<F: Function>() -> ExitCode {
             Ok(())
         }
         Some("--openapi") => openapi::<F>(&config).map(|text| println!("{text}")),
-        Some("--fetch-runtime") => library::find_or_fetch(&Env)
-            .map(|path| println!("{}", path.display()))
-            .map_err(Failure::from),
+        Some("--fetch-runtime") => {
+            library::find_or_fetch(&Env).map(|path| println!("{}", path.display())).map_err(Failure::from)
+        }
         Some(other) => return usage(F::NAME, &format!("no option `{other}`")),
     };
     match done {

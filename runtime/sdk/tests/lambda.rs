@@ -1,5 +1,12 @@
 //! The same function on AWS Lambda, against a Runtime API that this test serves.
 #![cfg(feature = "lambda")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on must fail, loudly"
+)]
 
 use std::convert::Infallible;
 use std::process::Command;

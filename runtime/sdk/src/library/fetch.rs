@@ -159,6 +159,9 @@ fn what_pip_says(stderr: &str) -> String {
     if stderr.contains("No module named pip") {
         return "python3 has no pip (Debian: apt install python3-pip)".into();
     }
+    if stderr.contains("from versions: none") {
+        return "pip reached no package index that has it (is there a network, a proxy, an index to set?)".into();
+    }
     let errors: Vec<_> = stderr.lines().filter_map(|line| line.strip_prefix("ERROR: ")).collect();
     if errors.is_empty() { format!("pip says: {}", stderr.trim()) } else { format!("pip says: {}", errors.join(" / ")) }
 }

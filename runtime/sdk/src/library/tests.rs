@@ -153,6 +153,7 @@ fn a_failing_pip_is_quoted_and_the_way_out_named() {
     for (script, why) in [
         ("echo 'WARNING: x' >&2; echo 'ERROR: No matching distribution found' >&2; exit 1", "pip says: No matching"),
         ("echo '/usr/bin/python3: No module named pip' >&2; exit 1", "python3 has no pip"),
+        ("echo 'ERROR: Could not find a version (from versions: none)' >&2; exit 1", "reached no package index"),
         ("echo 'no route' >&2; exit 2", "pip says: no route"),
     ] {
         python.script(script);

@@ -50,7 +50,8 @@ pub(super) fn file(path: &str) -> Result<Answer, Error> {
 fn unpack(path: &str) -> Result<Vec<u8>, ZipError> {
     let mut archive = ZipArchive::new(Cursor::new(SWAGGER_UI_VENDORED))?;
     let below = |name: &str| name.split_once('/').and_then(|(_, below)| below.strip_prefix("dist/")) == Some(path);
-    let index = (0..archive.len()).find(|index| archive.name_for_index(*index).is_some_and(|name| name.as_deref().is_ok_and(below)));
+    let index = (0..archive.len())
+        .find(|index| archive.name_for_index(*index).is_some_and(|name| name.as_deref().is_ok_and(below)));
     let mut bytes = Vec::new();
     archive.by_index(index.ok_or(ZipError::FileNotFound)?)?.read_to_end(&mut bytes)?;
     Ok(bytes)

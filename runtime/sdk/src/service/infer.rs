@@ -116,10 +116,7 @@ pub(super) fn datatype(kind: Kind) -> &'static str {
 
 /// Whether values of `datatype` can be read into a field of `kind`.
 fn fits(kind: Kind, datatype: &str) -> bool {
-    let integer = matches!(
-        datatype,
-        "INT8" | "INT16" | "INT32" | "INT64" | "UINT8" | "UINT16" | "UINT32" | "UINT64"
-    );
+    let integer = matches!(datatype, "INT8" | "INT16" | "INT32" | "INT64" | "UINT8" | "UINT16" | "UINT32" | "UINT64");
     match kind {
         Kind::Number => integer || matches!(datatype, "FP16" | "FP32" | "FP64"),
         Kind::Integer => integer,

@@ -61,7 +61,8 @@ fn response<F: Function>(model: Option<&Model>) -> Value {
 
 fn predict(request: &RequestSchema, config: &Config) -> Value {
     let row = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
-    let rows = |name: &str| json!({"type": "array", "items": row(name), "minItems": 1, "maxItems": config.request_rows});
+    let rows =
+        |name: &str| json!({"type": "array", "items": row(name), "minItems": 1, "maxItems": config.request_rows});
     let either = |name: &str| json!({"oneOf": [row(name), rows(name)]});
     let one = &request.example;
     json!({
@@ -140,7 +141,8 @@ fn responses(good: &Value) -> Value {
         ErrorKind::Timeout,
     ];
     let mut responses = Map::new();
-    responses.insert("200".into(), json!({"description": "The answer", "content": {"application/json": {"schema": good}}}));
+    responses
+        .insert("200".into(), json!({"description": "The answer", "content": {"application/json": {"schema": good}}}));
     for kind in kinds {
         let content = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
         let description = format!("{}: {}", kind.label(), kind.title());

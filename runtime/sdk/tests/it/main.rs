@@ -1,4 +1,11 @@
 //! The function server as a client and an operator meet it: real processes and sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on must fail, loudly"
+)]
 
 mod drain;
 mod errors;
