@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 
 use http::{Request, Uri};
+use lambda_http::request::RequestContext;
 use lambda_http::{RequestExt as _, service_fn};
 
 use crate::config::Config;
@@ -33,8 +34,14 @@ pub(crate) fn run<F: Function>(config: Config) -> Result<(), ServeError> {
 
 /// Takes the stage of an API Gateway (`/prod`) off the path, so that routes are the same everywhere.
 fn without_stage<B>(mut request: Request<B>) -> Request<B> {
-    let path = request.raw_http_path().to_owned();
-    if let Ok(uri) = path.parse::<Uri>() {
+    // Version 1 tells the path apart from its stage, version 2 does not.
+    let stage = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.stage.as_deref().map(|stage| format!("/{stage}")),
+        _ => None,
+    };
+    let path = request.raw_http_path();
+    let below = stage.and_then(|stage| path.strip_prefix(&stage)).filter(|below| below.starts_with('/'));
+    if let Ok(uri) = below.unwrap_or(path).parse::<Uri>() {
         *request.uri_mut() = uri;
     }
     request

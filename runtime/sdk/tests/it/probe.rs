@@ -8,19 +8,19 @@ use drover_testkit::Instance;
 use serde_json::{Value, json};
 
 /// A row that is valid.
-pub fn row() -> Value {
+pub(crate) fn row() -> Value {
     json!({"length": 12.5, "count": 3, "text": "hola", "colour": "red"})
 }
 
 /// [`row`], with one field changed.
-pub fn row_with(field: &str, value: Value) -> Value {
+pub(crate) fn row_with(field: &str, value: Value) -> Value {
     let mut row = row();
     row[field] = value;
     row
 }
 
 /// A running probe.
-pub struct Probe {
+pub(crate) struct Probe {
     instance: Instance,
     _folder: tempfile::TempDir,
 }
@@ -41,14 +41,14 @@ impl DerefMut for Probe {
 
 /// An answer, checked for what every answer carries.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub json: Value,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) json: Value,
 }
 
 /// Returns the command that runs the probe with a model card of its own.
-pub fn command(folder: &Path) -> Command {
+pub(crate) fn command(folder: &Path) -> Command {
     use sha2::Digest as _;
     let sum = sha2::Sha256::digest(b"not a model");
     let sha256: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -71,37 +71,37 @@ pub fn command(folder: &Path) -> Command {
 }
 
 impl Probe {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// Starts a probe with settings, and waits until it is ready.
-    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = command(folder.path());
         command.envs(settings.iter().copied());
         Self { instance: Instance::start(command).await, _folder: folder }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         Answer::of(self.client.get(format!("{}{path}", self.url)).send().await.unwrap()).await
     }
 
-    pub async fn predict(&self, body: &Value) -> Answer {
+    pub(crate) async fn predict(&self, body: &Value) -> Answer {
         self.post("/predict", body.to_string()).await
     }
 
-    pub async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> Answer {
         self.send(self.client.post(format!("{}{path}", self.url)).header("content-type", "application/json").body(body))
             .await
     }
 
-    pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
         Answer::of(request.send().await.unwrap()).await
     }
 
     /// Returns the value of one metric line.
-    pub async fn metric(&self, line: &str) -> f64 {
+    pub(crate) async fn metric(&self, line: &str) -> f64 {
         let text = self.client.get(format!("{}/metrics", self.url)).send().await.unwrap().text().await.unwrap();
         let found = text.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(' ')?.parse().ok());
         found.unwrap_or_else(|| panic!("no metric {line} in\n{text}"))
@@ -125,19 +125,19 @@ impl Answer {
     }
 
     #[track_caller]
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).unwrap_or_else(|| panic!("no header {name}")).to_str().unwrap()
     }
 
     #[track_caller]
-    pub fn expect_ok(self) -> Value {
+    pub(crate) fn expect_ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.json);
         self.json
     }
 
     /// Checks a failure: its status and kind, and the text of every wrong field.
     #[track_caller]
-    pub fn expect_problem(&self, status: u16, kind: &str, errors: &[(&str, &str)]) {
+    pub(crate) fn expect_problem(&self, status: u16, kind: &str, errors: &[(&str, &str)]) {
         assert_eq!((self.status, &self.json["kind"]), (status, &json!(kind)), "{}", self.json);
         let listed = self.json["errors"].as_array().cloned().unwrap_or_default();
         let listed: Vec<_> =
