@@ -92,3 +92,17 @@ fn a_file_that_is_no_model_is_refused() {
     let error = Model::open(dir.path()).unwrap().session().unwrap_err().to_string();
     assert!(error.starts_with("model penguins: cannot load it: "), "{error}");
 }
+
+#[test]
+fn shorter_rows_of_ids_are_filled_up_with_zeros() {
+    let sentiment = penguins().join("../../sentiment/model");
+    let mut classifier = Model::open(&sentiment).unwrap().classifier().unwrap();
+    let rows = [vec![3, 7, 20], vec![], vec![65_536]];
+    let together = classifier.classify_ids(&rows).unwrap();
+    for (row, expected) in rows.iter().zip(&together) {
+        let alone = classifier.classify_ids(std::slice::from_ref(row)).unwrap().remove(0);
+        assert_eq!(alone.prediction, expected.prediction);
+        assert!((alone.confidence - expected.confidence).abs() < 1e-6);
+    }
+    assert_eq!(classifier.classify_ids(&[]).unwrap(), []);
+}
