@@ -87,23 +87,23 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(method: Method, path: &str, expected: Result<Route<'_>, ErrorKind>) {
-        assert_eq!(Route::find(&method, path).map_err(|e| e.kind), expected, "{method} {path}");
+    fn check(method: &Method, path: &str, expected: Result<Route<'_>, ErrorKind>) {
+        assert_eq!(Route::find(method, path).map_err(|e| e.kind), expected, "{method} {path}");
     }
 
     #[test]
     fn every_path_has_one_meaning() {
-        check(Method::POST, "/predict", Ok(Route::Predict));
-        check(Method::GET, "/predict", Err(ErrorKind::MethodNotAllowed));
-        check(Method::GET, "/predict/", Err(ErrorKind::UnknownRoute));
-        check(Method::GET, "/v2", Ok(Route::Server));
-        check(Method::HEAD, "/v2/health/ready", Ok(Route::Ready));
-        check(Method::GET, "/v2/models/a", Ok(Route::Model { model: "a" }));
-        check(Method::POST, "/v2/models/a/infer", Ok(Route::Infer { model: "a" }));
-        check(Method::GET, "/v2/models/a/infer", Err(ErrorKind::MethodNotAllowed));
-        check(Method::GET, "/v2/models/a/ready/more", Err(ErrorKind::UnknownRoute));
-        check(Method::GET, "/v2/models/", Err(ErrorKind::UnknownRoute));
-        check(Method::GET, "/docs/", Ok(Route::Docs { file: "" }));
-        check(Method::DELETE, "/docs/", Err(ErrorKind::MethodNotAllowed));
+        check(&Method::POST, "/predict", Ok(Route::Predict));
+        check(&Method::GET, "/predict", Err(ErrorKind::MethodNotAllowed));
+        check(&Method::GET, "/predict/", Err(ErrorKind::UnknownRoute));
+        check(&Method::GET, "/v2", Ok(Route::Server));
+        check(&Method::HEAD, "/v2/health/ready", Ok(Route::Ready));
+        check(&Method::GET, "/v2/models/a", Ok(Route::Model { model: "a" }));
+        check(&Method::POST, "/v2/models/a/infer", Ok(Route::Infer { model: "a" }));
+        check(&Method::GET, "/v2/models/a/infer", Err(ErrorKind::MethodNotAllowed));
+        check(&Method::GET, "/v2/models/a/ready/more", Err(ErrorKind::UnknownRoute));
+        check(&Method::GET, "/v2/models/", Err(ErrorKind::UnknownRoute));
+        check(&Method::GET, "/docs/", Ok(Route::Docs { file: "" }));
+        check(&Method::DELETE, "/docs/", Err(ErrorKind::MethodNotAllowed));
     }
 }
