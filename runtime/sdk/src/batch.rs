@@ -1,6 +1,6 @@
 //! Greedy micro-batching: a free worker never waits, a busy one finds what has queued meanwhile.
 //!
-//! A worker is a loop over [`Queue::next`] that runs either as a task on the server's threads or on
+//! A worker is a loop over the queue that runs either as a task on the server's threads or on
 //! a thread of its own. As a task it starts only after every connection that was ready has put its
 //! request into the queue, so a batch forms with no thread switch at all: for a model of
 //! microseconds that is the faster way. A model that takes longer than [`INLINE_MAX`]
