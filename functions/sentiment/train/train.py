@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, recall_score
@@ -29,6 +29,10 @@ ROOT = Path(__file__).resolve().parent.parent
 SEED = 0
 CLASSES = ["negative", "positive"]
 LABELS = ["Negativo", "Positivo"]
+EMOJI = [  # subtitles have none
+    "😡😠🤬😤😢😭😞😔😟🙁☹😣😖😫😩😱😨😰😥😓😒🙄😑😕😧😦🤮🤢😷🤕👎💔💩👿😾😿🖕❌",
+    "😀😃😄😁😆😂🤣😊🙂😉😍🥰😘🤗🤩😎😋😇🥳👍👏🙌💪👌✌🙏🎉🎊❤♥💖💕💙💚💛💜🧡✨⭐🌟💯🔝✅☺",
+]
 
 CARD = """\
 name = "sentiment"
@@ -131,7 +135,10 @@ def main():
     texts_train, y_train = read("train.csv.gz")
     texts_test, y_test = read("test.csv.gz")
     print("counting n-grams ...")
-    x_train, x_test = (matrix([ids(text) for text in texts]) for texts in (texts_train, texts_test))
+    x_train, x_test, x_emoji = (
+        matrix([ids(text) for text in texts]) for texts in (texts_train, texts_test, "".join(EMOJI))
+    )
+    y_emoji = np.repeat([0, 1], [len(emoji) for emoji in EMOJI])
     regression = LogisticRegression(
         C=10, class_weight={0: 1, 1: 1.3}, solver="liblinear", dual=True, max_iter=1000, random_state=SEED
     )
@@ -139,7 +146,7 @@ def main():
     print(f"cross-validating on {len(texts_train)} texts ...")
     folds = StratifiedKFold(5, shuffle=True, random_state=SEED)
     cross_validated = cross_val_predict(model, x_train, y_train, cv=folds, n_jobs=2)
-    model.fit(x_train, y_train)
+    model.fit(vstack([x_train, x_emoji]), np.concatenate([y_train, y_emoji]))
     native = model.predict_proba(x_test)
     predicted = native.argmax(axis=1)
     metrics = {
