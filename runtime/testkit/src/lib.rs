@@ -13,6 +13,7 @@ mod consul;
 mod eventually;
 pub mod golden;
 mod instance;
+mod leftovers;
 mod nomad;
 pub mod process;
 

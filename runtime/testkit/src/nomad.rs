@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::leftovers::Leftovers;
 use crate::process::{Process, free_ports, on_path};
 use crate::{Consul, client, eventually};
 
@@ -17,6 +18,7 @@ pub struct Nomad {
     pub url: String,
     // Ends first: it takes its services out of Consul.
     _process: Process,
+    _leftovers: Leftovers,
     /// Where services are registered.
     pub consul: Consul,
     _dir: TempDir,
@@ -64,7 +66,7 @@ impl Nomad {
             }
         })
         .await;
-        Self { url, _process: process, consul, _dir: dir }
+        Self { url, _process: process, _leftovers: Leftovers(dir.path().join("data")), consul, _dir: dir }
     }
 
     /// Runs `nomad` with `args` against this Nomad, in `dir`.

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use drover_testkit::{built, checkout};
+use drover_testkit::{built, checkout, eventually};
 use serde_json::Value;
 
-use crate::cluster::{Cluster, predict};
+use crate::cluster::{Cluster, READY, predict};
 
 #[tokio::test]
 async fn an_archive_runs_as_it_is_and_in_a_chroot() {
@@ -29,8 +29,12 @@ async fn an_archive_runs_as_it_is_and_in_a_chroot() {
         let found = cluster.passing("penguins", 1).await;
         predict(&found[0].address, "penguins").await.unwrap();
         eprintln!("{driver}: passing after {:?}", began.elapsed());
-        cluster.nomad(&["job", "stop", "-detach", "-purge", "penguins"]);
-        cluster.passing("penguins", 0).await;
+        cluster.nomad(&["job", "stop", "-detach", "penguins"]);
+        eventually("its process has ended", READY, || async {
+            let all = cluster.nomad.get("/v1/job/penguins/allocations").await;
+            all.as_array()?.iter().all(|a| a["ClientStatus"] == "complete").then_some(())
+        })
+        .await;
     }
 }
 
