@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail, ensure};
 use drover_core::FunctionName;
 
-/// What a new function consists of; `NAME` in a text becomes its name.
+/// What a new function consists of; `%NAME%` in a text becomes its name.
 const FILES: [(&str, &[u8]); 6] = [
     ("Cargo.toml", include_bytes!("new/Cargo.toml.txt")),
     ("README.md", include_bytes!("new/README.md.txt")),
@@ -43,7 +43,7 @@ fn write(functions: &Path, name: &FunctionName) -> anyhow::Result<PathBuf> {
         let path = aside.join(file);
         std::fs::create_dir_all(path.parent().unwrap_or(&aside))?;
         match std::str::from_utf8(content) {
-            Ok(text) if !file.ends_with(".onnx") => std::fs::write(&path, text.replace("NAME", name.as_str())),
+            Ok(text) if !file.ends_with(".onnx") => std::fs::write(&path, text.replace("%NAME%", name.as_str())),
             _ => std::fs::write(&path, content),
         }
     });
@@ -66,6 +66,8 @@ mod tests {
         let folder = write(functions.path(), &name).unwrap();
         let text = |file: &str| std::fs::read_to_string(folder.join(file)).unwrap();
         assert!(text("src/main.rs").lines().count() <= 60);
+        assert!(text("src/main.rs").contains("const NAME: &'static str = env!(\"CARGO_PKG_NAME\")"));
+        assert!(FILES.iter().all(|(file, _)| file.ends_with(".onnx") || !text(file).contains('%')));
         assert!(text("Cargo.toml").contains("name = \"iris\""));
         assert!(text("model/model.toml").contains("name = \"iris\""));
         let again = write(functions.path(), &name).unwrap_err().to_string();

@@ -28,7 +28,7 @@ onnx.checker.check_model(model)
 FOLDER.mkdir(exist_ok=True)
 (FOLDER / "model.onnx").write_bytes(model.SerializeToString())
 digest = hashlib.sha256((FOLDER / "model.onnx").read_bytes()).hexdigest()
-(FOLDER / "model.toml").write_text(f'''name = "NAME"
+(FOLDER / "model.toml").write_text(f'''name = "%NAME%"
 version = "0.1.0"
 description = "Says whether a thing is longer than wide."
 file = "model.onnx"
