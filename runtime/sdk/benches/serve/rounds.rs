@@ -60,6 +60,11 @@ impl Done {
         median(self.windows.iter().map(|window| window.per_second))
     }
 
+    /// Returns the median of the server's CPU time for an answer, in microseconds.
+    pub(crate) fn cpu_us(&self) -> f64 {
+        median(self.windows.iter().map(|window| window.cpu_us))
+    }
+
     /// Returns the median of the middle times, in milliseconds.
     pub(crate) fn p50_ms(&self) -> f64 {
         median(self.windows.iter().map(|window| window.p50_ms))

@@ -73,9 +73,11 @@ fn row<const N: usize>(
         unit: "x",
         target,
         absolute: format!(
-            "{} : {}, p50 {:.2} : {:.2} ms",
+            "{} : {}, CPU {:.1} : {:.1} us each, p50 {:.2} : {:.2} ms",
             per_second(a.per_second()),
             per_second(b.per_second()),
+            a.cpu_us(),
+            b.cpu_us(),
             a.p50_ms(),
             b.p50_ms()
         ),

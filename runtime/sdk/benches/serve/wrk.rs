@@ -25,6 +25,9 @@ pub(crate) struct Window {
     pub(crate) per_second: f64,
     /// The middle of the times that answers took, in milliseconds.
     pub(crate) p50_ms: f64,
+    /// The CPU time that the server took for an answer, in microseconds: on a machine that is not
+    /// idle it is disturbed much less than the answers a second.
+    pub(crate) cpu_us: f64,
     /// How busy the cores were.
     pub(crate) busy: Busy,
 }
@@ -82,7 +85,8 @@ pub(crate) async fn load(server: &Server, shot: &Shot, connections: usize, time:
     command.arg("--script").arg(shot.script()).arg(format!("http://{}", server.address));
     command.stdin(Stdio::null()).kill_on_drop(true);
     let output = command.output().await?;
-    let busy = clock.stop(started.elapsed())?;
+    let took = started.elapsed();
+    let busy = clock.stop(took)?;
     let text = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         return Err(format!("wrk failed: {text}{}", String::from_utf8_lossy(&output.stderr)).into());
@@ -96,7 +100,12 @@ pub(crate) async fn load(server: &Server, shot: &Shot, connections: usize, time:
     if errors > 0 || requests < 1.0 {
         return Err(format!("{requests} answers of {} in {time:?}, and {errors} errors", server.address).into());
     }
-    Ok(Window { per_second: requests / (duration_us / 1e6), p50_ms: p50_us / 1e3, busy })
+    Ok(Window {
+        per_second: requests / (duration_us / 1e6),
+        p50_ms: p50_us / 1e3,
+        cpu_us: busy.server * took.as_secs_f64() * 1e6 / requests,
+        busy,
+    })
 }
 
 /// Says how to get `wrk` where it is missing.
