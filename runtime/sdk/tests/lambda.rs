@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use drover_testkit::{Instance, eventually};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -34,7 +34,7 @@ struct RuntimeApi {
 impl RuntimeApi {
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
         let path = request.uri().path().to_owned();
-        let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
+        let body = request.into_body().collect().await.map(Collected::to_bytes).unwrap_or_default();
         if path.ends_with("/invocation/next") {
             let event = loop {
                 if let Some(event) = self.waiting.lock().unwrap().pop() {
