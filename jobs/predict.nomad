@@ -215,7 +215,7 @@ job "predict" {
         DROVER_MODEL    = var.artifact != "" ? "${NOMAD_TASK_DIR}/model" : "${local.model_dir}/${var.function}/model"
         DROVER_CORE_MHZ = "${attr.cpu.frequency}"
 
-        # What loading a model took goes back to the node: covertype needs 50 MB then, not 84.
+        # What loading a model took goes back to the node: a third less of memory for covertype.
         MALLOC_MMAP_THRESHOLD_ = "131072"
       }
 

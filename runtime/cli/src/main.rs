@@ -12,7 +12,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use args::{Cli, Command};
 
@@ -32,9 +34,13 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     if let Command::Launch(launch) = cli.command {
         return Err(launch.into_launch().exec()).context("cannot launch");
     }
-    let filter = EnvFilter::try_from_env("DROVER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    log.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).without_time().init();
+    let filter: Targets = match std::env::var("DROVER_LOG") {
+        Ok(text) => text.parse().context("DROVER_LOG is not a filter such as `info` or `drover_engine=debug,warn`")?,
+        Err(_) => Targets::new().with_default(LevelFilter::WARN),
+    };
+    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours);
+    tracing_subscriber::registry().with(filter).with(lines.without_time()).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     let done = runtime.block_on(async {
         let place = cli.place;

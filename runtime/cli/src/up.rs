@@ -106,7 +106,7 @@ async fn welcome(engine: Arc<LocalEngine>, url: String, names: Vec<FunctionName>
     let mut catalog = engine.watch();
     let settled = |snapshot: &Arc<Snapshot>| {
         let still = |state| matches!(state, InstanceState::Starting | InstanceState::Waiting);
-        !snapshot.functions.values().flatten().any(|i| still(i.state) && i.restarts == 0)
+        !snapshot.all_instances().any(|i| still(i.state) && i.restarts == 0)
             && names.iter().all(|name| snapshot.instances(name).is_some())
     };
     let _engine_gone = catalog.wait_for(settled).await.is_err();

@@ -19,14 +19,45 @@ pub trait Catalog: Send + Sync {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Snapshot {
     /// Every known function with its instances, also functions that have none.
-    pub functions: BTreeMap<FunctionName, Vec<Arc<Instance>>>,
+    pub functions: BTreeMap<FunctionName, Arc<Function>>,
+    /// Why this is only what was known last, if the catalog cannot be asked.
+    pub lost: Option<String>,
 }
 
 impl Snapshot {
     /// Returns the instances of `function`; nothing if there is no such function.
     #[must_use]
     pub fn instances(&self, function: &FunctionName) -> Option<&[Arc<Instance>]> {
-        self.functions.get(function).map(Vec::as_slice)
+        self.functions.get(function).map(|f| f.instances.as_slice())
+    }
+
+    /// Returns the instances of all functions.
+    pub fn all_instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.functions.values().flat_map(|f| &f.instances)
+    }
+}
+
+/// A function as its service describes it, and who runs it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Function {
+    /// Who runs it.
+    pub instances: Vec<Arc<Instance>>,
+    /// The tags of its service: `host=NAME` makes it answer to that host name too.
+    pub tags: Vec<String>,
+    /// The meta of its service: see [`Function::is_pure`] and [`Instance::slots`].
+    pub meta: BTreeMap<String, String>,
+}
+
+impl Function {
+    /// Returns whether the same request may be run twice: meta `pure = "true"`.
+    #[must_use]
+    pub fn is_pure(&self) -> bool {
+        self.meta.get("pure").is_some_and(|value| value == "true")
+    }
+
+    /// Returns the host names that its tags `host=NAME` give it.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.tags.iter().filter_map(|tag| tag.strip_prefix("host="))
     }
 }
 
@@ -51,6 +82,20 @@ pub struct Instance {
     pub pid: Option<u32>,
     /// What its service says of itself, e.g. `version`.
     pub meta: BTreeMap<String, String>,
+}
+
+impl Instance {
+    /// Returns how many requests it takes at once: meta `slots`.
+    #[must_use]
+    pub fn slots(&self) -> Option<usize> {
+        self.meta.get("slots")?.parse().ok().filter(|n| *n > 0)
+    }
+
+    /// Returns the version of the function that it runs: meta `version`.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.meta.get("version").map(String::as_str)
+    }
 }
 
 /// What an instance does now.

@@ -62,13 +62,17 @@ pub struct Group {
     pub task: Task,
 }
 
-/// The bounds of the count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The bounds of the count, and how it changes by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scaling {
     /// The fewest instances.
     pub min: u32,
     /// The most instances.
     pub max: u32,
+    /// Whether the count changes by itself.
+    pub enabled: bool,
+    /// What `policy` says, for `drover_core::scale::Policy` to read.
+    pub policy: BTreeMap<String, String>,
 }
 
 /// What happens when an instance ends by itself.

@@ -194,34 +194,41 @@ impl LocalEngine {
     /// # Errors
     /// [`AddError`].
     pub fn add(&self, job: Job, count: Option<u32>) -> Result<FunctionName, AddError> {
-        let function = self.function_of(&job)?;
+        let (function, tags, meta) = self.function_of(&job)?;
         let mut herds = self.herds();
         if herds.contains_key(&function) {
             return Err(AddError::Twice(function));
         }
         let wanted = count.unwrap_or(job.group.count);
         let mut herd = Herd::new(Arc::clone(&self.shared), function.clone(), job);
-        self.shared.board.add(&function);
+        self.shared.board.add(&function, tags, meta);
         herd.scale(wanted)?;
         herds.insert(function.clone(), herd);
         Ok(function)
     }
 
-    /// Returns the function that a job is, having tried all words in it.
-    fn function_of(&self, job: &Job) -> Result<FunctionName, AddError> {
+    /// Returns the function that a job is, with the tags and meta of its service, having tried all words
+    /// in it.
+    fn function_of(&self, job: &Job) -> Result<(FunctionName, Vec<String>, BTreeMap<String, String>), AddError> {
         let ports: Vec<_> = job.group.ports.iter().map(|p| (p.label.clone(), 0)).collect();
         let id = InstanceId::generate();
         let facts = Facts { job, host: &self.shared.host, id: &id, index: 0, ports: &ports, dir: PathBuf::new() };
         let (words, task) = (Words::new(&facts), &job.group.task);
         let word = |e| AddError::Word(job.id.clone(), e);
         words.variables(&task.env).map_err(word)?;
-        for text in
-            task.args.iter().chain([&task.command]).chain(job.group.services.iter().flat_map(|s| s.meta.values()))
-        {
+        for text in task.args.iter().chain([&task.command]) {
             words.fill(text).map_err(word)?;
         }
-        let name = job.group.services.first().map_or(&job.name, |service| &service.name);
-        Ok(words.fill(name).map_err(word)?.parse()?)
+        let service = job.group.services.first();
+        let (mut tags, mut meta) = (Vec::new(), BTreeMap::new());
+        for tag in service.iter().flat_map(|s| &s.tags) {
+            tags.push(words.fill(tag).map_err(word)?);
+        }
+        for (key, value) in service.iter().flat_map(|s| &s.meta) {
+            meta.insert(key.clone(), words.fill(value).map_err(word)?);
+        }
+        let name = service.map_or(&job.name, |service| &service.name);
+        Ok((words.fill(name).map_err(word)?.parse()?, tags, meta))
     }
 
     fn herds(&self) -> std::sync::MutexGuard<'_, BTreeMap<FunctionName, Herd>> {
@@ -318,8 +325,16 @@ impl Scheduler for LocalEngine {
     fn status(&self) -> BoxFuture<'_, Result<Vec<FunctionStatus>, SchedulerError>> {
         async move {
             let status = |(function, herd): (&FunctionName, &Herd)| {
-                let bounds = herd.job().group.scaling;
-                FunctionStatus { function: function.clone(), count: herd.count(), min: bounds.min, max: bounds.max }
+                let scaling = &herd.job().group.scaling;
+                FunctionStatus {
+                    function: function.clone(),
+                    count: herd.count(),
+                    min: scaling.min,
+                    max: scaling.max,
+                    policy: scaling.policy.clone(),
+                    scales: scaling.enabled,
+                    trouble: None,
+                }
             };
             Ok(self.herds().iter().map(status).collect())
         }

@@ -1,5 +1,7 @@
 //! How many run.
 
+use std::collections::BTreeMap;
+
 use drover_core::{ErrorKind, FunctionName, InstanceId};
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -7,10 +9,13 @@ use serde::{Deserialize, Serialize};
 
 /// Decides how many instances run, and knows what they wrote.
 pub trait Scheduler: Send + Sync {
-    /// Asks for `count` instances of `function`; returns once that is noted, not once they run.
+    /// Asks for `count` instances of `function`; returns once that is noted, not once they run. Where
+    /// the scheduler takes no change for a while, as Nomad during a deployment, it waits until it
+    /// does; dropping the future withdraws the wish.
     ///
     /// # Errors
-    /// [`SchedulerError::UnknownFunction`]; [`SchedulerError::OutOfRange`] outside of the job's bounds.
+    /// [`SchedulerError::UnknownFunction`]; [`SchedulerError::OutOfRange`] outside of the job's bounds;
+    /// [`SchedulerError::Refused`] and [`SchedulerError::Unavailable`].
     fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<(), SchedulerError>>;
 
     /// Stops every instance of `function`, whatever the job's least count is.
@@ -47,6 +52,12 @@ pub struct FunctionStatus {
     pub min: u32,
     /// The most that scaling may start.
     pub max: u32,
+    /// The `policy` of the job's `scaling` block, as `drover_core::scale::Policy` reads it.
+    pub policy: BTreeMap<String, String>,
+    /// Whether the job's `scaling` block is enabled.
+    pub scales: bool,
+    /// Why fewer run than are wanted, if the scheduler knows, such as no node with enough memory.
+    pub trouble: Option<String>,
 }
 
 /// Which lines of a log are wanted.
@@ -106,6 +117,9 @@ pub enum SchedulerError {
     /// It is about to end.
     #[error("the engine is about to stop")]
     Stopping,
+    /// It does not allow the change now, and said why.
+    #[error("the scheduler refuses: {0}")]
+    Refused(String),
     /// It cannot be asked.
     #[error("the scheduler cannot be reached: {0}")]
     Unavailable(String),
@@ -119,7 +133,7 @@ impl SchedulerError {
             Self::UnknownFunction(_) => ErrorKind::UnknownFunction,
             Self::OutOfRange { .. } => ErrorKind::InvalidValue,
             Self::Stopping => ErrorKind::Draining,
-            Self::Unavailable(_) => ErrorKind::UpstreamFailed,
+            Self::Refused(_) | Self::Unavailable(_) => ErrorKind::UpstreamFailed,
         }
     }
 }

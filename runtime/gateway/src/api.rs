@@ -101,7 +101,7 @@ impl Gateway {
             }
             value
         };
-        snapshot.functions.values().flatten().map(one).collect()
+        snapshot.all_instances().map(one).collect()
     }
 
     async fn logs(&self, name: &str, query: &str) -> Result<Response<Body>, Error> {

@@ -124,7 +124,7 @@ impl Gateway {
         let mut catalog = self.catalog.clone();
         while catalog.changed().await.is_ok() {
             let snapshot = Arc::clone(&catalog.borrow_and_update());
-            let all = || snapshot.functions.values().flatten();
+            let all = || snapshot.all_instances();
             self.pool.keep(|address| all().any(|i| i.address == Some(address)));
             self.flights.keep(|id| all().any(|i| i.id == *id));
         }

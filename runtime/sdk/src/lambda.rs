@@ -11,7 +11,6 @@ use lambda_http::{RequestExt as _, service_fn};
 
 use crate::config::Config;
 use crate::function::{Failure, Function};
-use crate::load::load;
 use crate::server::{ServeError, assemble};
 
 /// The variable that Lambda sets: where invocations are fetched from.
@@ -23,7 +22,8 @@ pub(crate) fn run<F: Function>(config: Config) -> Result<(), ServeError> {
     runtime.block_on(async {
         let (service, loader) = assemble::<F>(config, 1)?;
         // Lambda bills the start by its length and sends nothing before it ends: loading may block.
-        service.ready(load(&loader).map_err(ServeError::Load)?);
+        let (model, _placement) = loader.first().map_err(ServeError::Load)?;
+        service.ready(model);
         let answer = service_fn(|request: lambda_http::Request| {
             let service = service.clone();
             async move { Ok::<_, Infallible>(service.respond(without_stage(request)).await) }

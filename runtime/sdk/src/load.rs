@@ -22,33 +22,49 @@ pub(crate) struct Loader<F: Function> {
     pub(crate) workers: usize,
 }
 
-/// Opens the model, starts the workers and warms them up. Blocks; to be called off the server's threads.
-pub(crate) fn load<F: Function>(loader: &Loader<F>) -> Result<Model, Failure> {
-    let model = open::<F>(&loader.config)?;
-    let handle = Handle::current();
-    let mut placement = loader.config.placement;
-    for index in 0..loader.workers {
-        let mut worker = Worker {
-            function: F::load(&model)?,
-            queue: Arc::clone(&loader.queue),
-            metrics: Arc::clone(&loader.metrics),
-            batch_rows: loader.config.batch_rows,
+impl<F: Function> Loader<F> {
+    /// Opens the model, starts the first worker and warms it up: enough to serve. Blocks; to be called
+    /// off the server's threads, as is [`Loader::rest`].
+    pub(crate) fn first(&self) -> Result<(Model, Placement), Failure> {
+        let model = open::<F>(&self.config)?;
+        let (worker, full_batch) = self.worker(&model)?;
+        let placement = match self.config.placement {
+            Placement::Auto if full_batch <= INLINE_MAX => Placement::Inline,
+            Placement::Auto => Placement::Threads,
+            asked => asked,
         };
-        let full_batch = warm_up(&mut worker.function, loader.config.batch_rows)?;
-        if placement == Placement::Auto {
-            placement = if full_batch <= INLINE_MAX { Placement::Inline } else { Placement::Threads };
-            tracing::info!(?full_batch, rows = loader.config.batch_rows, ?placement, "warm");
-        }
-        if placement == Placement::Inline {
-            handle.spawn(worker.run());
-        } else {
-            let handle = handle.clone();
-            std::thread::Builder::new()
-                .name(format!("inference-{index}"))
-                .spawn(move || handle.block_on(worker.run()))?;
-        }
+        tracing::info!(?full_batch, rows = self.config.batch_rows, ?placement, "warm");
+        start(worker, placement, 0)?;
+        Ok((model, placement))
     }
-    Ok(model)
+
+    /// Starts the other workers, while the first one serves.
+    pub(crate) fn rest(&self, model: &Model, placement: Placement) -> Result<(), Failure> {
+        (1..self.workers).try_for_each(|index| start(self.worker(model)?.0, placement, index))
+    }
+
+    /// Makes a warm worker; returns the time of a full batch, too.
+    fn worker(&self, model: &Model) -> Result<(Worker<F>, Duration), Failure> {
+        let mut worker = Worker {
+            function: F::load(model)?,
+            queue: Arc::clone(&self.queue),
+            metrics: Arc::clone(&self.metrics),
+            batch_rows: self.config.batch_rows,
+        };
+        let full_batch = warm_up(&mut worker.function, self.config.batch_rows)?;
+        Ok((worker, full_batch))
+    }
+}
+
+fn start<F: Function>(worker: Worker<F>, placement: Placement, index: usize) -> Result<(), Failure> {
+    let handle = Handle::current();
+    if placement == Placement::Inline {
+        handle.spawn(worker.run());
+    } else {
+        let name = format!("inference-{index}");
+        std::thread::Builder::new().name(name).spawn(move || handle.block_on(worker.run()))?;
+    }
+    Ok(())
 }
 
 /// Opens the model that the settings name, or that lies where a checkout or an archive puts it.

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use drover_core::{RequestId, trace};
 use http::request;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{Layer as _, Registry};
 
 use crate::error::Error;
 
@@ -16,14 +18,21 @@ const PER_SECOND: f64 = 10.0;
 
 /// Starts logging to standard error, filtered by `DROVER_LOG` (default `info`).
 pub(crate) fn start() {
-    let filter = EnvFilter::try_from_env("DROVER_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let asked =
+        std::env::var("DROVER_LOG").map_or(Ok(Targets::new().with_default(LevelFilter::INFO)), |text| text.parse());
+    let wrong = asked.as_ref().err().map(ToString::to_string);
+    let filter: Targets = asked.unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     // Another subscriber may be there already, in tests: it is then kept.
     let _ = if std::io::stderr().is_terminal() {
-        tracing::subscriber::set_global_default(lines.compact().finish())
+        tracing::subscriber::set_global_default(Registry::default().with(lines.compact().with_filter(filter)))
     } else {
-        tracing::subscriber::set_global_default(lines.json().flatten_event(true).finish())
+        let lines = lines.json().flatten_event(true);
+        tracing::subscriber::set_global_default(Registry::default().with(lines.with_filter(filter)))
     };
+    if let Some(wrong) = wrong {
+        tracing::warn!("DROVER_LOG is not a filter such as `info` or `drover=debug,warn`: {wrong}");
+    }
 }
 
 /// Writes one failed request, unless too many have been written just now.

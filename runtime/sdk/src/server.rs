@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::cpu::CpuLimit;
 use crate::decode::Decoder;
 use crate::function::{Failure, Function};
-use crate::load::{Loader, load};
+use crate::load::Loader;
 use crate::metrics::{FOLD_EVERY, Metrics};
 use crate::schema::RequestSchema;
 use crate::service::{Phase, Service};
@@ -76,12 +76,18 @@ async fn serve<F: Function>(config: Config, workers: usize) -> Result<(), ServeE
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let loading = tokio::task::spawn_blocking(move || load::<F>(&loader));
+    let loading =
+        tokio::task::spawn_blocking(move || loader.first().map(|(model, placement)| (loader, model, placement)));
     tokio::select! {
         loaded = loading => {
-            let model = loaded.map_err(|e| ServeError::Load(e.into()))?.map_err(ServeError::Load)?;
+            let (loader, model, placement) = loaded.map_err(|e| ServeError::Load(e.into()))?.map_err(ServeError::Load)?;
             tracing::info!(model = model.name(), version = model.version(), took_ms = started.elapsed().as_millis(), "ready");
-            service.ready(model);
+            service.ready(model.clone());
+            tokio::task::spawn_blocking(move || {
+                if let Err(e) = loader.rest(&model, placement) {
+                    tracing::error!("fewer inference workers than cores: {e}");
+                }
+            });
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}

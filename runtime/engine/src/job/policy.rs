@@ -13,8 +13,10 @@ pub(super) fn scaling(block: &Block, count: Option<u32>, findings: &mut Findings
     if max.is_none() {
         fields.mistake("`scaling` needs `max`");
     }
-    fields.finish(&["enabled", "policy"]);
-    Scaling { min, max: max.unwrap_or(u32::MAX) }
+    let enabled = fields.flag("enabled").unwrap_or(true);
+    let policy = fields.map("policy");
+    fields.finish(&["type"]);
+    Scaling { min, max: max.unwrap_or(u32::MAX), enabled, policy }
 }
 
 /// Reads a `restart` block.

@@ -113,8 +113,10 @@ fn group(block: &Block, meta: &mut Meta, reschedule: Reschedule, findings: &mut 
     let scaling = fields.one("scaling");
     let count = fields.count32("count");
     let scaling = scaling.map(|b| self::scaling(b, count, fields.findings()));
-    let count = count.or(scaling.map(|s| s.min)).unwrap_or(1);
-    let scaling = scaling.unwrap_or(Scaling { min: 0, max: u32::MAX });
+    let count = count.or(scaling.as_ref().map(|s| s.min)).unwrap_or(1);
+    // Without the block, nobody asked for a count that changes by itself.
+    let unset = || Scaling { min: 0, max: u32::MAX, enabled: false, policy: BTreeMap::new() };
+    let scaling = scaling.unwrap_or_else(unset);
     if !(scaling.min..=scaling.max).contains(&count) {
         fields.mistake(format!("`count` is {count}, but `scaling` allows {} to {}", scaling.min, scaling.max));
     }

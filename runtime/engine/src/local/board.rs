@@ -1,11 +1,12 @@
 //! The catalog of this machine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_core::{FunctionName, InstanceId};
 use tokio::sync::watch;
 
-use crate::{Instance, Snapshot};
+use crate::{Function, Instance, Snapshot};
 
 /// Shows who runs here; every change makes a new snapshot.
 #[derive(Debug)]
@@ -24,17 +25,19 @@ impl Board {
         self.sender.subscribe()
     }
 
-    /// Shows a function that has no instances yet.
-    pub(crate) fn add(&self, function: &FunctionName) {
+    /// Shows a function that has no instances yet, with the tags and meta of its service.
+    pub(crate) fn add(&self, function: &FunctionName, tags: Vec<String>, meta: BTreeMap<String, String>) {
+        let shown = Function { instances: Vec::new(), tags, meta };
         self.sender.send_modify(|snapshot| {
-            Arc::make_mut(snapshot).functions.entry(function.clone()).or_default();
+            Arc::make_mut(snapshot).functions.entry(function.clone()).or_insert_with(|| Arc::new(shown));
         });
     }
 
     /// Shows an instance as it is now.
     pub(crate) fn set(&self, instance: Instance) {
         self.sender.send_modify(|snapshot| {
-            let all = Arc::make_mut(snapshot).functions.entry(instance.function.clone()).or_default();
+            let entry = Arc::make_mut(snapshot).functions.entry(instance.function.clone()).or_default();
+            let all = &mut Arc::make_mut(entry).instances;
             match all.iter_mut().find(|i| i.id == instance.id) {
                 Some(place) => *place = Arc::new(instance),
                 None => {
@@ -48,8 +51,8 @@ impl Board {
     /// Shows an instance no more.
     pub(crate) fn remove(&self, function: &FunctionName, id: &InstanceId) {
         self.sender.send_modify(|snapshot| {
-            if let Some(all) = Arc::make_mut(snapshot).functions.get_mut(function) {
-                all.retain(|i| i.id != *id);
+            if let Some(entry) = Arc::make_mut(snapshot).functions.get_mut(function) {
+                Arc::make_mut(entry).instances.retain(|i| i.id != *id);
             }
         });
     }

@@ -45,7 +45,7 @@ impl Herd {
 
     /// Starts or drains instances until there are `count`, which the job must allow.
     pub(crate) fn scale(&mut self, count: u32) -> Result<(), SchedulerError> {
-        let bounds = self.job.group.scaling;
+        let bounds = &self.job.group.scaling;
         if !(bounds.min..=bounds.max).contains(&count) {
             let (function, min, max) = (self.function.clone(), bounds.min, bounds.max);
             return Err(SchedulerError::OutOfRange { function, count, min, max });

@@ -152,7 +152,7 @@ impl Herder {
 
     /// Stops everything and checks that nothing is left.
     pub(crate) async fn finish(self) {
-        let pids: Vec<_> = self.engine.watch().borrow().functions.values().flatten().filter_map(|i| i.pid).collect();
+        let pids: Vec<_> = self.engine.watch().borrow().all_instances().filter_map(|i| i.pid).collect();
         self.engine.shut_down().await;
         for pid in pids {
             assert!(!lives(pid), "process {pid} is left");

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use drover_core::{FunctionName, InstanceId};
 use drover_engine::{
-    Catalog, FunctionStatus, Instance, InstanceState, LogLine, LogQuery, Scheduler, SchedulerError, Snapshot, Stream,
+    Catalog, Function, FunctionStatus, Instance, InstanceState, LogLine, LogQuery, Scheduler, SchedulerError, Snapshot,
+    Stream,
 };
 use drover_gateway::{Gateway, Settings, serve};
 use futures_util::FutureExt;
@@ -116,8 +117,9 @@ impl Script {
                 meta: BTreeMap::new(),
             })
         };
-        let all = instances.iter().enumerate().map(one).collect();
-        self.snapshot.send_replace(Arc::new(Snapshot { functions: [(function.clone(), all)].into() }));
+        let instances = instances.iter().enumerate().map(one).collect();
+        let all = Arc::new(Function { instances, ..Function::default() });
+        self.snapshot.send_replace(Arc::new(Snapshot { functions: [(function.clone(), all)].into(), lost: None }));
     }
 }
 
@@ -145,7 +147,15 @@ impl Scheduler for Script {
     }
 
     fn status(&self) -> BoxFuture<'_, Result<Vec<FunctionStatus>, SchedulerError>> {
-        let status = |function: &FunctionName| FunctionStatus { function: function.clone(), count: 1, min: 0, max: 5 };
+        let status = |function: &FunctionName| FunctionStatus {
+            function: function.clone(),
+            count: 1,
+            min: 0,
+            max: 5,
+            policy: BTreeMap::new(),
+            scales: false,
+            trouble: None,
+        };
         let all = self.snapshot.borrow().functions.keys().map(status).collect();
         async move { Ok(all) }.boxed()
     }

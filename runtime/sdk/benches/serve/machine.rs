@@ -35,6 +35,12 @@ pub(crate) fn resident_max(id: u32) -> Result<u64> {
     Ok(status.vmhwm.ok_or("the kernel does not say VmHWM")? * 1024)
 }
 
+/// Returns what a process has resident now, in bytes.
+pub(crate) fn resident(id: u32) -> Result<u64> {
+    let status = Process::new(i32::try_from(id)?)?.status()?;
+    Ok(status.vmrss.ok_or("the kernel does not say VmRSS")? * 1024)
+}
+
 /// How busy the cores were over a while, in parts of one core.
 #[derive(Debug, Clone, Copy, serde::Serialize)]
 pub(crate) struct Busy {

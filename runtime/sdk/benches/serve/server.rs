@@ -16,6 +16,9 @@ use crate::wire::{Wire, predict};
 /// How long a server may take to be ready; scikit-learn takes seconds to be imported.
 const READY_LIMIT: Duration = Duration::from_secs(60);
 
+/// What `jobs/predict.nomad` sets, so that memory which loading took goes back.
+pub(crate) const MALLOC: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "131072");
+
 /// A running server.
 pub(crate) struct Server {
     /// `host:port`.
@@ -30,7 +33,11 @@ impl Server {
     /// Starts a function, pinned and limited to one core, and waits until it answers `row`.
     pub(crate) async fn function(function: &Function, settings: &[(&str, &str)]) -> Result<Self> {
         let mut command = pinned(&function.binary);
-        command.env("DROVER_CPU", "1").env("DROVER_MODEL", &function.model).envs(settings.iter().copied());
+        command
+            .env("DROVER_CPU", "1")
+            .env("DROVER_MODEL", &function.model)
+            .env(MALLOC.0, MALLOC.1)
+            .envs(settings.iter().copied());
         let server = Self::start(command).await?;
         server.ready(&predict(&function.row)).await?;
         Ok(server)

@@ -8,7 +8,7 @@ use crate::machine::load_average;
 use crate::prepare::{Function, Prepared};
 use crate::report::{Report, Row, Target};
 use crate::rounds::median;
-use crate::server::pinned;
+use crate::server::{MALLOC, pinned};
 use crate::wire::{Wire, predict};
 use crate::{Plan, Result};
 
@@ -55,7 +55,11 @@ async fn start(function: &Function) -> Result<Duration> {
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let request = predict(&function.row);
     let mut command = pinned(&function.binary);
-    command.env("DROVER_CPU", "1").env("DROVER_MODEL", &function.model).env("DROVER_LISTEN", &address);
+    command
+        .env("DROVER_CPU", "1")
+        .env("DROVER_MODEL", &function.model)
+        .env("DROVER_LISTEN", &address)
+        .env(MALLOC.0, MALLOC.1);
     let started = Instant::now();
     let mut child = command.spawn()?;
     let took = loop {
