@@ -5,12 +5,14 @@
 //! - [`problem`]: a failure as the client reads it (RFC 9457).
 //! - [`config`]: settings from a [`config::Source`], all mistakes reported at once.
 //! - [`units`]: durations and sizes as people write them (`250ms`, `2MiB`).
+//! - [`scale`]: how many instances a function needs.
 //! - [`trace`]: the W3C `traceparent` header.
 
 pub mod config;
 pub mod error;
 pub mod id;
 pub mod problem;
+pub mod scale;
 pub mod trace;
 pub mod units;
 
