@@ -39,6 +39,42 @@ variable "max" {
   default     = 10
 }
 
+variable "slots" {
+  description = "Requests that one instance takes at once. The gateway queues the others, and scales by it."
+  type        = number
+  default     = 64
+}
+
+variable "pure" {
+  description = "Whether the same request may be run twice: the gateway then sends it to another instance when one fails it."
+  type        = bool
+  default     = true
+}
+
+variable "hosts" {
+  description = "Host names by which the gateway knows the function, beside its own name."
+  type        = list(string)
+  default     = []
+}
+
+variable "utilisation" {
+  description = "The share of its slots that the gateway means an instance to have taken: it scales by that."
+  type        = number
+  default     = 0.7
+}
+
+variable "stable_window" {
+  description = "The time over which the gateway averages requests in flight when it scales."
+  type        = string
+  default     = "60s"
+}
+
+variable "zero_after" {
+  description = "The time without any request after which the last instance is stopped, where min is 0."
+  type        = string
+  default     = "60s"
+}
+
 variable "cpu" {
   description = "CPU of one instance, MHz: a hard limit with raw_exec, where each instance gives itself the quota, and with docker. exec has no hard limit of CPU: the instance warns."
   type        = number
@@ -142,6 +178,13 @@ job "predict" {
       enabled = true
       min     = var.min
       max     = var.max
+
+      # For the gateway; docs/scaling.md has all keys.
+      policy {
+        utilisation   = var.utilisation
+        stable_window = var.stable_window
+        zero_after    = var.zero_after
+      }
     }
 
     network {
@@ -171,11 +214,13 @@ job "predict" {
       name     = var.function
       port     = "http"
       provider = var.provider
-      tags     = ["drover", "version-${var.version}"]
+      tags     = concat(["drover", "version-${var.version}"], [for host in var.hosts : "host=${host}"])
 
       meta {
         function = var.function
         version  = var.version
+        slots    = var.slots
+        pure     = var.pure
       }
 
       check {
@@ -214,6 +259,7 @@ job "predict" {
       env {
         DROVER_MODEL    = var.artifact != "" ? "${NOMAD_TASK_DIR}/model" : "${local.model_dir}/${var.function}/model"
         DROVER_CORE_MHZ = "${attr.cpu.frequency}"
+        DROVER_SLOTS    = var.slots
 
         # What loading a model took goes back to the node: a third less of memory for covertype.
         MALLOC_MMAP_THRESHOLD_ = "131072"

@@ -67,9 +67,14 @@ pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
     }
 
     let stop = CancellationToken::new();
-    let gateway =
-        Gateway::new(engine.as_ref(), Arc::clone(&engine) as _, drover_gateway::Settings::default(), stop.clone());
-    let server = tokio::spawn(drover_gateway::serve(listener, Arc::new(gateway), stop.clone()));
+    let gateway = Gateway::new(drover_gateway::Parts {
+        catalog: Arc::clone(&engine) as _,
+        scheduler: Arc::clone(&engine) as _,
+        peers: Arc::new(drover_engine::Alone::default()),
+        settings: drover_gateway::Settings::default(),
+        stop: stop.clone(),
+    })?;
+    let server = tokio::spawn(drover_gateway::serve(listener, gateway, stop.clone()));
     let url = format!("http://{address}");
     let welcome = tokio::spawn(welcome(Arc::clone(&engine), url, names));
     let watching = if args.watch { Some(watch::start(plan.functions, Arc::clone(&engine), terminal)?) } else { None };

@@ -1,10 +1,11 @@
 //! The control API, which the commands of `drover` use.
 
 use std::convert::Infallible;
+use std::sync::atomic::Ordering;
 
 use drover_core::ErrorKind;
-use drover_engine::{LogQuery, SchedulerError};
-use futures_util::StreamExt;
+use drover_engine::{FunctionStatus, LogQuery, SchedulerError};
+use futures_util::{Stream, StreamExt};
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Limited, StreamBody};
@@ -12,6 +13,7 @@ use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::backend::Out;
 use crate::body::{Body, full};
 use crate::error::Error;
 use crate::gateway::Gateway;
@@ -41,23 +43,25 @@ impl Gateway {
         match parts.as_slice() {
             ["functions"] if get => Ok(json(&self.functions().await?)),
             ["functions", name] if get => {
-                let function = self.find(name)?;
+                let lane = self.lanes.find(name)?;
                 let all = self.functions().await?;
-                Ok(json(&all.into_iter().find(|f| f["name"] == function.as_str()).unwrap_or_default()))
+                Ok(json(&all.into_iter().find(|f| f["name"] == lane.function.as_str()).unwrap_or_default()))
             }
             ["functions", name, "logs"] if get => self.logs(name, request.uri().query().unwrap_or_default()).await,
             ["functions", name, "scale"] if post => {
-                let function = self.find(name)?;
+                let function = self.lanes.find(name)?.function.clone();
                 let Scale { count } = read(request).await?;
                 self.scheduler.scale(&function, count).await?;
                 Ok(json(&json!({ "name": function.as_str(), "count": count })))
             }
             ["functions", name, "stop"] if post => {
-                let function = self.find(name)?;
+                let function = self.lanes.find(name)?.function.clone();
                 self.scheduler.stop(&function).await?;
                 Ok(json(&json!({ "name": function.as_str(), "count": 0 })))
             }
             ["instances"] if get => Ok(json(&self.instances())),
+            ["decisions"] if get => Ok(json(&self.decisions.all())),
+            ["events"] if get => Ok(self.listen()),
             ["stop"] if post => {
                 self.stop.cancel();
                 Ok(json(&json!({ "stopping": true })))
@@ -65,8 +69,7 @@ impl Gateway {
             ["functions"]
             | ["functions", _]
             | ["functions", _, "logs" | "scale" | "stop"]
-            | ["instances"]
-            | ["stop"] => {
+            | ["instances" | "decisions" | "events" | "stop"] => {
                 let detail = format!("/api/{below} does not take {}", request.method());
                 Err(Error::new(ErrorKind::MethodNotAllowed, detail))
             }
@@ -76,17 +79,25 @@ impl Gateway {
 
     async fn functions(&self) -> Result<Vec<Value>, Error> {
         let snapshot = self.snapshot();
-        let one = |status: drover_engine::FunctionStatus| {
-            let all = snapshot.instances(&status.function).unwrap_or_default();
+        let one = |status: FunctionStatus| {
+            let name = &status.function;
+            let lane = self.lanes.find(name.as_str()).ok();
+            let load = lane.as_ref().map(|lane| lane.load());
+            let last = self.decisions.last(name);
             json!({
-                "name": status.function.as_str(),
+                "name": name.as_str(),
                 "count": status.count,
                 "min": status.min,
                 "max": status.max,
-                "n_ready": all.iter().filter(|i| i.state.is_ready()).count(),
-                "n_instances": all.len(),
-                "in_flight": all.iter().map(|i| self.flights.count(&i.id)).sum::<usize>(),
-                "url": format!("/functions/{}/", status.function),
+                "scales": status.scales,
+                "n_ready": lane.as_ref().map_or(0, |lane| lane.n_open()),
+                "n_instances": snapshot.instances(name).map_or(0, <[_]>::len),
+                "in_flight": load.map_or(0, |load| load.n_inside),
+                "waiting": load.map_or(0, |load| load.n_waiting),
+                "requests_total": load.map_or(0, |load| load.n_requests),
+                "trouble": status.trouble,
+                "last_decision": last,
+                "url": format!("/functions/{name}/"),
             })
         };
         Ok(self.scheduler.status().await?.into_iter().map(one).collect())
@@ -94,18 +105,30 @@ impl Gateway {
 
     fn instances(&self) -> Vec<Value> {
         let snapshot = self.snapshot();
-        let one = |instance: &std::sync::Arc<drover_engine::Instance>| {
-            let mut value = serde_json::to_value(instance.as_ref()).unwrap_or_default();
-            if let Some(fields) = value.as_object_mut() {
-                fields.insert("in_flight".into(), self.flights.count(&instance.id).into());
-            }
-            value
-        };
-        snapshot.all_instances().map(one).collect()
+        let all = snapshot.functions.iter().flat_map(|(name, function)| {
+            let seats = self.lanes.find(name.as_str()).map(|lane| lane.instances()).unwrap_or_default();
+            function.instances.iter().map(move |instance| {
+                let mut value = serde_json::to_value(instance.as_ref()).unwrap_or_default();
+                let seat = seats.iter().find(|(backend, ..)| backend.id == instance.id);
+                if let Some(fields) = value.as_object_mut() {
+                    fields.insert("in_flight".into(), seat.map_or(0, |(_, n, _)| *n).into());
+                    fields.insert("out".into(), seat.and_then(|(_, _, out)| *out).map(Out::label).into());
+                }
+                value
+            })
+        });
+        all.collect()
+    }
+
+    /// Streams what happens from now on, as server-sent events.
+    fn listen(&self) -> Response<Body> {
+        let texts = self.events.listen().take_until(self.stop.clone().cancelled_owned());
+        let first = futures_util::stream::iter([": what happens from now on\n\n".to_owned()]);
+        stream(first.chain(texts), "text/event-stream")
     }
 
     async fn logs(&self, name: &str, query: &str) -> Result<Response<Body>, Error> {
-        let function = self.find(name)?;
+        let function = self.lanes.find(name)?.function.clone();
         let mut wanted = LogQuery { tail: TAIL, follow: false };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let bad = || Error::new(ErrorKind::BadRequest, format!("`{pair}` is neither tail=N nor follow=true|false"));
@@ -116,38 +139,63 @@ impl Gateway {
             }
         }
         let lines = self.scheduler.logs(&function, wanted).await?.take_until(self.stop.clone().cancelled_owned());
-        let frames = lines.map(|line| {
-            let mut text = serde_json::to_vec(&line).unwrap_or_default();
-            text.push(b'\n');
-            Ok::<_, Infallible>(Frame::data(text.into()))
-        });
-        let body = StreamBody::new(frames).map_err(|never| match never {}).boxed_unsync();
-        let mut response = Response::new(body);
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-        Ok(response)
+        let lines = lines.map(|line| serde_json::to_string(&line).unwrap_or_default() + "\n");
+        Ok(stream(lines, "application/x-ndjson"))
     }
 
     /// Says that the gateway lives.
     pub(crate) fn health(&self) -> Response<Body> {
-        json(&json!({ "status": "ok", "n_functions": self.snapshot().functions.len() }))
+        json(&json!({ "status": "ok", "n_functions": self.lanes.len() }))
+    }
+
+    /// Says whether the gateway takes requests.
+    pub(crate) fn ready(&self) -> Result<Response<Body>, Error> {
+        if self.is_leaving.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Draining, "this gateway is about to stop"));
+        }
+        Ok(json(&json!({ "ready": true, "catalog_lost": self.snapshot().lost })))
+    }
+
+    /// Returns the counters as Prometheus reads them.
+    pub(crate) fn counters(&self) -> Response<Body> {
+        let mut response = Response::new(full(self.metrics.render()));
+        let format = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, format);
+        response
+    }
+
+    /// Says what serves, in the words of the Open Inference Protocol.
+    pub(crate) fn server(&self) -> Response<Body> {
+        json(&json!({ "name": "drover", "version": env!("CARGO_PKG_VERSION"), "extensions": [] }))
     }
 
     /// Says what can be found here.
     pub(crate) fn index(&self) -> Response<Body> {
-        let snapshot = self.snapshot();
-        let functions: Vec<_> = snapshot
-            .functions
-            .keys()
-            .map(|f| {
-                let at = |path: &str| format!("/functions/{f}/{path}");
-                json!({ "name": f.as_str(), "predict": at("predict"), "docs": at("docs"), "openapi": at("openapi.json") })
+        let functions: Vec<_> = self
+            .lanes
+            .all()
+            .iter()
+            .map(|lane| {
+                let name = &lane.function;
+                let at = |path: &str| format!("/functions/{name}/{path}");
+                json!({ "name": name.as_str(), "predict": at("predict"), "docs": at("docs"), "openapi": at("openapi.json") })
             })
             .collect();
-        json(&json!({ "functions": functions, "api": ["/api/functions", "/api/instances"], "health": "/health" }))
+        let api = ["/api/functions", "/api/instances", "/api/decisions", "/api/events"];
+        json(&json!({ "functions": functions, "api": api, "health": "/health", "metrics": "/metrics" }))
     }
 }
 
-fn json(value: &impl serde::Serialize) -> Response<Body> {
+fn stream(texts: impl Stream<Item = String> + Send + 'static, content_type: &'static str) -> Response<Body> {
+    let frames = texts.map(|text| Ok::<_, Infallible>(Frame::data(text.into())));
+    let body = StreamBody::new(frames).map_err(|never| match never {}).boxed_unsync();
+    let mut response = Response::new(Body::Stream(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+pub(crate) fn json(value: &impl serde::Serialize) -> Response<Body> {
     let mut response = Response::new(full(serde_json::to_vec(value).unwrap_or_default()));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response

@@ -1,4 +1,4 @@
-//! Bodies as they pass through: never held as a whole.
+//! Bodies as they pass through.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,41 +6,59 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{Full, Limited};
 use hyper::body::Incoming;
 
-use crate::flights::Flight;
-use crate::pool::Borrowed;
+use crate::lane::Lease;
+use crate::pool::Wire;
 
 /// Any failure while a body is read.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-/// Any body.
-pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// What goes to a client.
+pub(crate) enum Body {
+    /// It is there already.
+    Whole(Full<Bytes>),
+    /// An instance's answer.
+    Answer(Answer),
+    /// It is made bit by bit.
+    Stream(UnsyncBoxBody<Bytes, BoxError>),
+}
+
+/// What goes to an instance.
+#[derive(Debug)]
+pub(crate) enum Upload {
+    /// It is there already, and can be sent again.
+    Whole(Full<Bytes>),
+    /// It comes from the client bit by bit.
+    Stream(Limited<Incoming>),
+}
 
 /// Returns a body that is there already.
 pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+    Body::Whole(Full::new(bytes.into()))
 }
 
-/// The body of an instance's answer. Its flight ends, and its connection is free again, when it ends.
+/// The body of an instance's answer. Its slot, and its connection, are free again when it ends.
 pub(crate) struct Answer {
     body: Incoming,
-    open: Option<(Flight, Borrowed)>,
+    open: Option<(Wire, Lease)>,
 }
 
 impl Answer {
     /// Passes `body` on.
-    pub(crate) fn new(body: Incoming, flight: Flight, connection: Borrowed) -> Self {
-        let mut answer = Self { body, open: Some((flight, connection)) };
+    pub(crate) fn new(body: Incoming, wire: Wire, lease: Lease) -> Self {
+        let mut answer = Self { body, open: Some((wire, lease)) };
         answer.close_at_end();
         answer
     }
 
+    /// Keeps the connection at the end of the body. An answer that is dropped before drops both.
     fn close_at_end(&mut self) {
         if self.body.is_end_stream()
-            && let Some((_flight, connection)) = self.open.take()
+            && let Some((wire, lease)) = self.open.take()
         {
-            connection.give_back();
+            lease.backend.pool.keep(wire);
         }
     }
 }
@@ -53,11 +71,17 @@ impl http_body::Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(context);
+        let mut frame = Pin::new(&mut self.body).poll_frame(context);
+        if frame.is_pending()
+            && let Some((wire, _)) = &mut self.open
+        {
+            wire.drive(context);
+            frame = Pin::new(&mut self.body).poll_frame(context);
+        }
         match &frame {
             Poll::Ready(None) => {
-                if let Some((_flight, connection)) = self.open.take() {
-                    connection.give_back();
+                if let Some((wire, lease)) = self.open.take() {
+                    lease.backend.pool.keep(wire);
                 }
             }
             Poll::Ready(Some(_)) => self.close_at_end(),
@@ -72,5 +96,60 @@ impl http_body::Body for Answer {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            Self::Answer(body) => Pin::new(body).poll_frame(context),
+            Self::Stream(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Answer(body) => body.is_end_stream(),
+            Self::Stream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Answer(body) => body.size_hint(),
+            Self::Stream(body) => body.size_hint(),
+        }
+    }
+}
+
+impl http_body::Body for Upload {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match self.get_mut() {
+            Self::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
+            Self::Stream(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(body) => body.is_end_stream(),
+            Self::Stream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(body) => body.size_hint(),
+            Self::Stream(body) => body.size_hint(),
+        }
     }
 }

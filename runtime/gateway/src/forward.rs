@@ -1,123 +1,212 @@
-//! Passes a request to an instance and its answer back.
+//! The way of a request to an instance and of its answer back, again where that is safe.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use drover_core::{ErrorKind, FunctionName};
-use drover_engine::{Instance, InstanceState};
-use http::uri::PathAndQuery;
-use http::{Request, Response, Uri, header};
-use http_body_util::{BodyExt, Limited};
+use drover_core::ErrorKind;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
+use crate::backend::Out;
 use crate::body::{Answer, Body};
 use crate::error::Error;
-use crate::gateway::{Client, Gateway};
-use crate::headers::{self, DEADLINE};
-use crate::pool::SendError;
+use crate::gateway::Gateway;
+use crate::headers::{self, DEADLINE, SERVER_TIMING};
+use crate::lane::{Lane, Lease, Visit};
+use crate::payload::Payload;
+use crate::pool::{SendError, Wire};
+use crate::times::Times;
+
+/// Instances that may turn a request away, having run nothing of it, before it is given up.
+const TURNS_MAX: u32 = 100;
+
+/// How an attempt ended.
+enum Attempt {
+    /// With an answer.
+    Answered(Response<Incoming>, Wire),
+    /// The instance is full, or about to stop: it ran nothing of it.
+    TurnedAway(StatusCode),
+    /// Nothing was sent.
+    Unsent(Box<Request<crate::body::Upload>>, std::io::Error),
+    /// It may have been acted on.
+    Broken(hyper::Error),
+    /// The instance was given up meanwhile.
+    Lost,
+}
 
 impl Gateway {
-    /// Sends `request` to the instance with the fewest in flight; to the next one if nothing was sent.
+    /// Sends a request to an instance as soon as one has a free slot, and returns the answer.
+    ///
+    /// It is sent again if nothing of it was acted on; and, for a pure function, if an instance failed
+    /// it, as often as the settings and the function's budget allow; never past its deadline.
     pub(crate) async fn forward(
-        &self,
-        function: &FunctionName,
-        request: Request<Body>,
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        head: Parts,
+        body: Incoming,
+        times: &Times,
     ) -> Result<Response<Body>, Error> {
-        let (mut request, mut refused) = (request, Vec::new());
-        let limit = self.time_limit(&request);
-        let send = async {
-            loop {
-                let snapshot = self.snapshot();
-                let all = snapshot.instances(function).unwrap_or_default();
-                let open: Vec<_> = all.iter().filter(|i| i.state.is_ready() && !refused.contains(&i.id)).collect();
-                let Some((instance, flight)) = self.flights.begin(&open) else {
-                    return Err(nobody(function, all, refused.len()));
-                };
-                let Some(address) = instance.address else {
-                    refused.push(instance.id.clone());
-                    continue;
-                };
-                match self.pool.send(address, request, self.settings.connect_timeout).await {
-                    Ok((response, connection)) => {
-                        let mut response = response.map(|body| Answer::new(body, flight, connection).boxed_unsync());
-                        headers::remove_hop_by_hop(response.headers_mut());
-                        return Ok(response);
-                    }
-                    Err(SendError::Unsent(unsent, why)) => {
-                        tracing::warn!(%function, instance = %instance.id, error = %why, "no connection to an instance");
-                        refused.push(instance.id.clone());
-                        request = *unsent;
-                    }
-                    Err(SendError::Broken(e)) => {
-                        return Err(broken(function, instance, &e, self.settings.max_body_bytes));
-                    }
-                }
-            }
+        let visit = lane.enter(times.started);
+        let limit = self.time_limit(&head.headers);
+        let work = async {
+            let mut payload = Payload::read(body, &head, &self.settings).await?;
+            self.dispatch(lane, visit, &head, &mut payload, times.started + limit, times).await
         };
-        match tokio::time::timeout(limit, send).await {
+        match tokio::time::timeout_at((times.started + limit).into(), work).await {
             Ok(answer) => answer,
-            Err(_) => Err(Error::new(ErrorKind::Timeout, format!("`{function}` did not answer within {limit:?}"))),
+            Err(_) => Err(late(lane, limit, times)),
         }
     }
 
-    fn time_limit(&self, request: &Request<Body>) -> Duration {
-        let deadline = request.headers().get(DEADLINE).and_then(|v| v.to_str().ok()?.parse().ok());
+    async fn dispatch(
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        visit: Visit,
+        head: &Parts,
+        payload: &mut Payload,
+        deadline: Instant,
+        times: &Times,
+    ) -> Result<Response<Body>, Error> {
+        let (mut place, mut not, mut n_turns, mut n_retries) = (None, None, 0, 0);
+        loop {
+            let (asked, is_cold) = (Instant::now(), lane.n_open() == 0);
+            let mut lease = lane.lease(&mut place, payload.n_bytes(), not.as_ref()).await?;
+            let sent = Instant::now();
+            times.queued(sent.duration_since(asked), is_cold);
+            let request = payload.request(head, deadline.saturating_duration_since(sent))?;
+            let attempt = self.attempt(lane, &lease, request, payload.is_whole()).await;
+            times.sent(sent.elapsed());
+            let why = match attempt {
+                Attempt::Answered(response, wire) => {
+                    if lane.is_cold() {
+                        self.ask_how_it_started(lane, &lease.backend);
+                        lane.cold(|timeline| timeline.answered = Some(Instant::now()));
+                    }
+                    lease.hold(visit);
+                    return Ok(finish(response, wire, lease, times));
+                }
+                Attempt::Broken(e) if is_too_large(&e) => {
+                    let most = self.settings.max_body_bytes;
+                    let detail = format!("body is larger than the limit of {most} bytes");
+                    return Err(Error::new(ErrorKind::TooLarge, detail));
+                }
+                Attempt::TurnedAway(StatusCode::TOO_MANY_REQUESTS) => {
+                    lane.is_full(&lease.backend);
+                    "full"
+                }
+                Attempt::TurnedAway(_) => {
+                    self.eject(lane, &lease.backend, Out::Unreachable);
+                    "leaving"
+                }
+                Attempt::Unsent(request, e) => {
+                    tracing::debug!(function = %lane.function, instance = %lease.backend.id, error = %e, "unreachable");
+                    self.eject(lane, &lease.backend, Out::Unreachable);
+                    payload.take_back(*request);
+                    "unreachable"
+                }
+                Attempt::Broken(e) => {
+                    self.eject(lane, &lease.backend, Out::Unreachable);
+                    let may = payload.is_whole() && lane.shown().is_pure() && n_retries < self.settings.retries;
+                    if !(may && lane.may_retry()) {
+                        return Err(broken(lane, &lease, "broke the connection before it answered").with_cause(e));
+                    }
+                    n_retries += 1;
+                    "broken"
+                }
+                Attempt::Lost => {
+                    let may = payload.is_whole() && lane.shown().is_pure() && n_retries < self.settings.retries;
+                    if !(may && lane.may_retry()) {
+                        return Err(broken(lane, &lease, "did not answer, and does not say that it lives"));
+                    }
+                    n_retries += 1;
+                    "hung"
+                }
+            };
+            n_turns += 1;
+            if n_turns > TURNS_MAX {
+                let detail = format!("{n_turns} instances of `{}` turned the request away", lane.function);
+                return Err(Error::new(ErrorKind::UpstreamFailed, detail));
+            }
+            lane.metrics.retried(why);
+            not = Some(Arc::clone(&lease.backend));
+        }
+    }
+
+    async fn attempt(
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        lease: &Lease,
+        request: Request<crate::body::Upload>,
+        is_whole: bool,
+    ) -> Attempt {
+        let backend = &lease.backend;
+        let lost = backend.lost();
+        let sent = tokio::select! {
+            biased;
+            sent = backend.pool.send(request, self.settings.connect_timeout) => sent,
+            () = lost.cancelled() => return Attempt::Lost,
+        };
+        let (response, wire) = match sent {
+            Ok(answered) => answered,
+            Err(SendError::Unsent(request, e)) => return Attempt::Unsent(request, e),
+            Err(SendError::Broken(e)) => return Attempt::Broken(e),
+        };
+        let status = response.status();
+        // With these a function of Drover says that it ran nothing.
+        let turned_away = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
+            && response.headers().get(header::CONTENT_TYPE).is_some_and(|v| v == drover_core::problem::PROBLEM_JSON);
+        if turned_away && is_whole {
+            return Attempt::TurnedAway(status);
+        }
+        if backend.answered(status.is_server_error()) {
+            self.eject(lane, backend, Out::Failing);
+        }
+        Attempt::Answered(response, wire)
+    }
+
+    fn time_limit(&self, headers: &HeaderMap) -> Duration {
+        let deadline = headers.get(DEADLINE).and_then(|v| v.to_str().ok()?.parse().ok());
         deadline.map_or(self.settings.answer_timeout, |ms| self.settings.answer_timeout.min(Duration::from_millis(ms)))
     }
 }
 
-/// Makes the request that an instance gets of the one that the client sent.
-///
-/// # Errors
-/// [`ErrorKind::TooLarge`] if the body says that it is larger than the limit; [`ErrorKind::BadRequest`]
-/// if the path cannot be passed on.
-pub(crate) fn prepare(
-    request: Request<Incoming>,
-    function: &FunctionName,
-    path: &str,
-    client: Client,
-    max_body_bytes: usize,
-) -> Result<Request<Body>, Error> {
-    let (mut parts, body) = request.into_parts();
-    let declared = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-    if let Some(n) = declared.filter(|n| *n > max_body_bytes as u64) {
-        return Err(Error::new(ErrorKind::TooLarge, format!("body is {n} bytes, limit is {max_body_bytes}")));
+fn finish(response: Response<Incoming>, wire: Wire, lease: Lease, times: &Times) -> Response<Body> {
+    let (mut head, body) = response.into_parts();
+    headers::remove_hop_by_hop(&mut head.headers);
+    if let Some(value) = times.header() {
+        head.headers.append(SERVER_TIMING, value);
     }
-    headers::remove_hop_by_hop(&mut parts.headers);
-    headers::add_forwarded(&mut parts.headers, &parts.uri, client.address.ip(), function.as_str());
-    // The gateway's own server has answered it already.
-    parts.headers.remove(header::EXPECT);
-    let query = parts.uri.query().map(|q| format!("?{q}")).unwrap_or_default();
-    let target: PathAndQuery = format!("{path}{query}")
-        .parse()
-        .map_err(|e| Error::new(ErrorKind::BadRequest, "the path cannot be passed on").with_cause(e))?;
-    parts.uri = Uri::from(target);
-    parts.version = http::Version::HTTP_11;
-    Ok(Request::from_parts(parts, Limited::new(body, max_body_bytes).boxed_unsync()))
+    Response::from_parts(head, Body::Answer(Answer::new(body, wire, lease)))
 }
 
-fn nobody(function: &FunctionName, all: &[std::sync::Arc<Instance>], n_refused: usize) -> Error {
-    if n_refused > 0 {
-        let detail = format!("none of the {n_refused} instances of `{function}` takes connections");
-        return Error::new(ErrorKind::UpstreamFailed, detail);
-    }
-    let failed =
-        all.iter().find(|i| i.state == InstanceState::Failed).or_else(|| all.iter().find(|i| i.reason.is_some()));
-    let detail = match (failed.and_then(|i| i.reason.as_ref()), all.len()) {
-        (_, 0) => format!("no instance of `{function}` runs"),
-        (None, n) => format!("none of the {n} instances of `{function}` is ready yet"),
-        (Some(why), n) => format!("none of the {n} instances of `{function}` is ready: {why}"),
+fn late(lane: &Lane, limit: Duration, times: &Times) -> Error {
+    let (name, queue) = (&lane.function, times.queue());
+    let detail = if times.upstream().is_zero() && queue.is_zero() {
+        format!("no instance of `{name}` had a free slot within {limit:?}")
+    } else {
+        format!("`{name}` did not answer within {limit:?}, of which {queue:?} in the queue")
     };
-    Error::new(ErrorKind::NotReady, detail)
+    Error::new(ErrorKind::Timeout, detail)
 }
 
-fn broken(function: &FunctionName, instance: &Instance, e: &hyper::Error, max_body_bytes: usize) -> Error {
+fn broken(lane: &Lane, lease: &Lease, what: &str) -> Error {
+    let detail = format!("instance {} of `{}` {what}", lease.backend.index, lane.function);
+    Error::new(ErrorKind::UpstreamFailed, detail)
+}
+
+fn is_too_large(e: &hyper::Error) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(e);
     while let Some(error) = cause {
         if error.is::<http_body_util::LengthLimitError>() {
-            return Error::new(ErrorKind::TooLarge, format!("body is larger than the limit of {max_body_bytes} bytes"));
+            return true;
         }
         cause = error.source();
     }
-    let detail = format!("instance {} of `{function}` broke the connection before it answered", instance.index);
-    Error::new(ErrorKind::UpstreamFailed, detail).with_cause(e)
+    false
+}
+
+/// Returns how many milliseconds are left, as the header that instances read.
+pub(crate) fn milliseconds(left: Duration) -> HeaderValue {
+    HeaderValue::from(u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1))
 }

@@ -2,31 +2,46 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use drover_core::{ErrorKind, FunctionName, RequestId};
-use drover_engine::{Catalog, Scheduler, Snapshot};
-use http::{HeaderValue, Request, Response};
+use drover_core::{ErrorKind, RequestId};
+use drover_engine::{Catalog, Peers, Scheduler, Snapshot};
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Request, Response, Uri, header};
 use hyper::body::Incoming;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::backend::Backend;
 use crate::body::Body;
+use crate::decisions::Decisions;
 use crate::error::Error;
-use crate::flights::Flights;
-use crate::forward::prepare;
-use crate::headers::REQUEST_ID;
-use crate::pool::Pool;
+use crate::events::Events;
+use crate::headers::{self, REQUEST_ID};
+use crate::lane::Lane;
+use crate::lanes::Lanes;
+use crate::metrics::Metrics;
 use crate::route::Route;
+use crate::times::Times;
 use crate::{Settings, guard};
 
 /// The front door of all functions.
 pub struct Gateway {
-    pub(crate) catalog: watch::Receiver<Arc<Snapshot>>,
+    pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) scheduler: Arc<dyn Scheduler>,
+    pub(crate) peers: Arc<dyn Peers>,
     pub(crate) settings: Settings,
-    pub(crate) flights: Flights,
-    pub(crate) pool: Pool,
+    pub(crate) lanes: Lanes,
+    pub(crate) metrics: Metrics,
+    pub(crate) events: Events,
+    pub(crate) decisions: Decisions,
+    /// Told when a function needs its first instance.
+    pub(crate) wake: Arc<Notify>,
+    /// Whether clients are asked to connect anew, since this gateway is about to stop.
+    pub(crate) is_leaving: AtomicBool,
+    /// When it was made: clocks of loads count from here.
+    pub(crate) born: Instant,
     pub(crate) stop: CancellationToken,
 }
 
@@ -36,97 +51,184 @@ pub(crate) struct Client {
     pub(crate) address: SocketAddr,
 }
 
+/// What a gateway needs to be made.
+pub struct Parts {
+    /// Who runs where.
+    pub catalog: Arc<dyn Catalog>,
+    /// How many run.
+    pub scheduler: Arc<dyn Scheduler>,
+    /// The other gateways.
+    pub peers: Arc<dyn Peers>,
+    /// The limits.
+    pub settings: Settings,
+    /// Cancelled when the gateway is asked to stop.
+    pub stop: CancellationToken,
+}
+
 impl Gateway {
-    /// Makes a gateway to the functions that `catalog` shows; cancels `stop` when it is asked to stop.
-    pub fn new(
-        catalog: &dyn Catalog,
-        scheduler: Arc<dyn Scheduler>,
-        settings: Settings,
-        stop: CancellationToken,
-    ) -> Self {
-        Self { catalog: catalog.watch(), scheduler, settings, flights: Flights::default(), pool: Pool::default(), stop }
+    /// Makes a gateway.
+    ///
+    /// # Errors
+    /// If its counters cannot be made.
+    pub fn new(parts: Parts) -> Result<Arc<Self>, BuildError> {
+        let Parts { catalog, scheduler, peers, settings, stop } = parts;
+        let wake = Arc::new(Notify::new());
+        Ok(Arc::new(Self {
+            lanes: Lanes::new(settings.clone(), Arc::clone(&wake)),
+            metrics: Metrics::new().map_err(|e| BuildError(e.to_string()))?,
+            events: Events::default(),
+            decisions: Decisions::default(),
+            is_leaving: AtomicBool::new(false),
+            born: Instant::now(),
+            catalog,
+            scheduler,
+            peers,
+            settings,
+            wake,
+            stop,
+        }))
     }
 
     /// Answers one request, whatever happens: the only place that makes an error answer, the log line
     /// and the metrics of a request.
-    pub(crate) async fn answer(&self, mut request: Request<Incoming>, client: Client) -> Response<Body> {
-        let started = Instant::now();
+    pub(crate) async fn answer(self: &Arc<Self>, mut request: Request<Incoming>, client: Client) -> Response<Body> {
+        let times = Times::new(Instant::now());
         let given = request.headers().get(REQUEST_ID).and_then(|v| RequestId::from_client(v.as_bytes()));
         let id = given.unwrap_or_else(RequestId::generate);
         let header = HeaderValue::from_str(id.as_str()).ok();
         if let Some(value) = header.clone() {
             request.headers_mut().insert(REQUEST_ID, value);
         }
-        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-        let result = self.handle(request, client).await;
+        let mut lane = None;
+        let result = self.handle(request, client, &times, &mut lane).await;
         let kind = result.as_ref().err().map_or("none", |e| e.kind.label());
-        if let Err(e) = &result {
-            let cause = e.cause.as_deref().unwrap_or_default();
-            tracing::warn!(request_id = %id, %method, path, kind, cause, "{}", e.detail);
-        }
+        let failed = result.as_ref().err().map(|e| (e.detail.clone(), e.cause.clone().unwrap_or_default()));
         let mut response = result.unwrap_or_else(|e| e.response(&id));
         if let Some(value) = header {
             response.headers_mut().insert(REQUEST_ID, value);
         }
-        let (status, elapsed) = (response.status().as_u16(), started.elapsed());
-        tracing::debug!(request_id = %id, %method, path, status, ?elapsed);
-        let code = status.to_string();
-        metrics::counter!("drover_gateway_requests_total", "code" => code, "kind" => kind).increment(1);
-        metrics::histogram!("drover_gateway_first_byte_seconds").record(elapsed.as_secs_f64());
+        if self.is_leaving.load(Ordering::Relaxed) && response.version() < http::Version::HTTP_2 {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        let (status, elapsed) = (response.status().as_u16(), times.started.elapsed());
+        if let Some((detail, cause)) = failed {
+            let function = lane.as_ref().map(|lane| lane.function.as_str());
+            tracing::warn!(request_id = %id, function, status, kind, cause, ?elapsed, "{detail}");
+        }
+        match &lane {
+            Some(lane) => {
+                lane.metrics.answered(status, kind);
+                lane.metrics.first_byte.record(elapsed);
+                lane.metrics.queue.record(times.queue());
+                lane.metrics.upstream.record(times.upstream());
+            }
+            None => self.metrics.other(status, kind),
+        }
         response
     }
 
-    async fn handle(&self, request: Request<Incoming>, client: Client) -> Result<Response<Body>, Error> {
+    async fn handle(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        client: Client,
+        times: &Times,
+        lane: &mut Option<Arc<Lane>>,
+    ) -> Result<Response<Body>, Error> {
         let path = request.uri().path().to_owned();
+        if let Some(found) = host_of(&request).and_then(|host| self.lanes.of_host(host)) {
+            return self.pass_on(lane.insert(found?), request, &path, client, times).await;
+        }
         match Route::of(&path) {
             Route::Function(name, below) => {
-                let function = self.find(name)?;
-                let request = prepare(request, &function, below, client, self.settings.max_body_bytes)?;
-                self.forward(&function, request).await
+                let lane = lane.insert(self.lanes.find(name)?);
+                self.pass_on(lane, request, below, client, times).await
             }
             Route::Api(below) => {
                 guard::check(&request)?;
                 self.api(below, request).await
             }
-            Route::Health => Ok(self.health()),
+            Route::Peer(below) => self.peer(below),
+            Route::Metrics => Ok(self.counters()),
+            Route::Live => Ok(self.health()),
+            Route::Ready => self.ready(),
             Route::Index => Ok(self.index()),
+            Route::Server => Ok(self.server()),
             Route::Unknown => Err(Error::new(ErrorKind::UnknownRoute, format!("nothing is at `{path}`, see /"))),
         }
     }
 
+    /// Passes a request on to an instance, which sees it at `path`.
+    async fn pass_on(
+        self: &Arc<Self>,
+        lane: &Arc<Lane>,
+        request: Request<Incoming>,
+        path: &str,
+        client: Client,
+        times: &Times,
+    ) -> Result<Response<Body>, Error> {
+        let (mut head, body) = request.into_parts();
+        headers::remove_hop_by_hop(&mut head.headers);
+        headers::add_forwarded(&mut head.headers, &head.uri, client.address.ip(), lane.function.as_str());
+        // The gateway's own server has answered it already.
+        head.headers.remove(header::EXPECT);
+        if head.uri.path() != path || head.uri.authority().is_some() {
+            let target = match head.uri.query() {
+                Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+                None => PathAndQuery::try_from(path),
+            };
+            let bad = |e| Error::new(ErrorKind::BadRequest, "the path cannot be passed on").with_cause(e);
+            head.uri = Uri::from(target.map_err(bad)?);
+        }
+        self.forward(lane, head, body, times).await
+    }
+
     /// Returns the newest snapshot of the catalog.
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.catalog.borrow())
+        Arc::clone(&self.catalog.watch().borrow())
     }
 
-    /// Returns the function called `name`, if the catalog knows it.
-    pub(crate) fn find(&self, name: &str) -> Result<FunctionName, Error> {
-        let snapshot = self.snapshot();
-        let parsed = name.parse::<FunctionName>().ok();
-        if let Some(function) = parsed.filter(|f| snapshot.functions.contains_key(f)) {
-            return Ok(function);
-        }
-        let shown: String = name.chars().take(80).collect();
-        let mut near: Vec<_> = snapshot
-            .functions
-            .keys()
-            .map(|f| (strsim::damerau_levenshtein(f.as_str(), &shown), f.as_str()))
-            .filter(|(distance, f)| *distance <= 2.max(f.len() / 3))
-            .collect();
-        near.sort_unstable();
-        let near: Vec<_> = near.into_iter().take(3).map(|(_, f)| format!("`{f}`")).collect();
-        let hint = if near.is_empty() { "see /api/functions".into() } else { format!("near: {}", near.join(", ")) };
-        Err(Error::new(ErrorKind::UnknownFunction, format!("no function is called `{shown}`; {hint}")))
-    }
-
-    /// Forgets connections and counts of instances that are gone, until the catalog ends.
-    pub(crate) async fn forget_the_gone(&self) {
-        let mut catalog = self.catalog.clone();
+    /// Follows the catalog until it ends: lanes, instances to ask, events.
+    pub(crate) async fn follow_catalog(self: Arc<Self>) {
+        let mut catalog = self.catalog.watch();
+        catalog.mark_changed();
+        let mut was_lost = false;
         while catalog.changed().await.is_ok() {
             let snapshot = Arc::clone(&catalog.borrow_and_update());
-            let all = || snapshot.all_instances();
-            self.pool.keep(|address| all().any(|i| i.address == Some(address)));
-            self.flights.keep(|id| all().any(|i| i.id == *id));
+            for (lane, backend, why) in self.lanes.show(&snapshot, &self.metrics) {
+                match why {
+                    crate::backend::Out::New => self.tend(&lane, &backend, why),
+                    _ => self.suspect(&lane, &backend, why),
+                }
+            }
+            let is_lost = snapshot.lost.is_some();
+            if is_lost != was_lost {
+                let text = snapshot.lost.clone().unwrap_or_else(|| "the catalog is back".into());
+                tracing::warn!("{text}");
+                self.events.catalog(&text);
+            }
+            was_lost = is_lost;
+            self.metrics.catalog_lost.set(f64::from(u8::from(is_lost)));
         }
     }
+
+    /// Tells whoever listens that an instance came into or went out of service.
+    pub(crate) fn changed(&self, lane: &Lane, backend: &Backend, what: &str, why: &str) {
+        let (function, instance) = (&lane.function, &backend.id);
+        tracing::info!(%function, %instance, address = %backend.address, why, "{what}");
+        self.events.instance(function, instance, &format!("{what}: {why}"));
+    }
+}
+
+/// Why a gateway cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the gateway's counters cannot be made: {0}")]
+pub struct BuildError(String);
+
+fn host_of(request: &Request<Incoming>) -> Option<&str> {
+    request.uri().host().or_else(|| request.headers().get(header::HOST)?.to_str().ok())
+}
+
+/// Returns the Unix time in milliseconds.
+pub(crate) fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }

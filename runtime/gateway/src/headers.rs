@@ -9,6 +9,9 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The header that says how many milliseconds the client still waits.
 pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("x-deadline-ms");
 
+/// The header that says where the time went.
+pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
 /// Headers that concern one connection only (RFC 9110, section 7.6.1).
 const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,

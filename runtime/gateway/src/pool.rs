@@ -1,113 +1,179 @@
-//! Connections to instances, kept for the next request.
+//! Connections to one instance, kept for the next request.
+//!
+//! A connection is driven by the request that uses it, in the same task: no task of its own, so no
+//! switch between tasks for each message. Nothing drives a kept connection; whether the instance has
+//! closed it is looked up when it is taken.
 
-use std::collections::HashMap;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::{Pin, pin};
+use std::sync::{Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::body::Body;
+use crate::body::Upload;
 
 /// Idle connections kept per instance.
-const IDLE_MAX: usize = 256;
+const IDLE_MAX: usize = 1024;
+/// The largest head of an answer.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-type Sender = SendRequest<Body>;
-type Idle = Arc<Mutex<HashMap<SocketAddr, Vec<Sender>>>>;
-
-/// Connections to instances, kept for the next request.
-#[derive(Default, Clone)]
+/// Connections to one instance, kept for the next request.
+#[derive(Debug)]
 pub(crate) struct Pool {
-    idle: Idle,
+    address: SocketAddr,
+    idle: Mutex<Vec<Wire>>,
 }
 
-/// A connection in use.
-pub(crate) struct Borrowed {
-    address: SocketAddr,
-    sender: Sender,
-    idle: Idle,
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Wire {
+    sender: SendRequest<Upload>,
+    connection: Connection<TokioIo<TcpStream>, Upload>,
+    has_ended: bool,
 }
 
 /// Why a request got no answer.
+#[derive(Debug)]
 pub(crate) enum SendError {
     /// Nothing of it was sent; here it is.
-    Unsent(Box<Request<Body>>, io::Error),
+    Unsent(Box<Request<Upload>>, io::Error),
     /// It may have been acted on.
     Broken(hyper::Error),
 }
 
 impl Pool {
-    /// Sends `request` to `address`, on a kept connection if there is one.
+    /// Makes a pool of connections to `address`, with none yet.
+    pub(crate) fn new(address: SocketAddr) -> Self {
+        Self { address, idle: Mutex::default() }
+    }
+
+    /// Sends `request`, on a kept connection if there is one.
     pub(crate) async fn send(
         &self,
-        address: SocketAddr,
-        mut request: Request<Body>,
+        mut request: Request<Upload>,
         connect_timeout: Duration,
-    ) -> Result<(Response<Incoming>, Borrowed), SendError> {
+    ) -> Result<(Response<Incoming>, Wire), SendError> {
         loop {
-            let kept = self.take(address);
+            let kept = self.take();
             let is_new = kept.is_none();
-            let mut sender = match kept {
-                Some(sender) => sender,
-                None => match tokio::time::timeout(connect_timeout, connect(address)).await {
-                    Ok(Ok(sender)) => sender,
+            let mut wire = match kept {
+                Some(wire) => wire,
+                None => match tokio::time::timeout(connect_timeout, Wire::connect(self.address)).await {
+                    Ok(Ok(wire)) => wire,
                     Ok(Err(e)) => return Err(SendError::Unsent(request.into(), e)),
                     Err(_) => return Err(SendError::Unsent(request.into(), io::ErrorKind::TimedOut.into())),
                 },
             };
-            match sender.try_send_request(request).await {
-                Ok(response) => {
-                    return Ok((response, Borrowed { address, sender, idle: Arc::clone(&self.idle) }));
-                }
-                Err(mut e) => match e.take_message() {
-                    // A kept connection that the instance has closed meanwhile.
-                    Some(unsent) if !is_new => request = unsent,
-                    Some(unsent) => return Err(SendError::Unsent(unsent.into(), io::Error::other(e.into_error()))),
-                    None => return Err(SendError::Broken(e.into_error())),
-                },
+            match wire.send(request).await {
+                Ok(response) => return Ok((response, wire)),
+                // A kept connection that the instance has closed meanwhile.
+                Err(SendError::Unsent(unsent, _)) if !is_new => request = *unsent,
+                Err(e) => return Err(e),
             }
         }
     }
 
-    fn take(&self, address: SocketAddr) -> Option<Sender> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let senders = idle.get_mut(&address)?;
-        senders.retain(|sender| !sender.is_closed());
-        let position = senders.iter().rposition(Sender::is_ready)?;
-        Some(senders.swap_remove(position))
-    }
-
-    /// Closes the idle connections to addresses that are not in `known`.
-    pub(crate) fn keep(&self, known: impl Fn(SocketAddr) -> bool) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).retain(|address, _| known(*address));
-    }
-}
-
-impl Borrowed {
-    /// Keeps the connection for the next request.
-    pub(crate) fn give_back(self) {
-        if !self.sender.is_closed() {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            let senders = idle.entry(self.address).or_default();
-            if senders.len() < IDLE_MAX {
-                senders.push(self.sender);
+    /// Keeps a connection whose answer has ended for the next request.
+    pub(crate) fn keep(&self, mut wire: Wire) {
+        if wire.is_usable() {
+            let mut idle = self.idle();
+            if idle.len() < IDLE_MAX {
+                idle.push(wire);
             }
         }
     }
+
+    /// Drops the connections that the instance has closed.
+    pub(crate) fn sweep(&self) {
+        self.idle().retain_mut(Wire::is_usable);
+    }
+
+    /// Drops all kept connections.
+    pub(crate) fn clear(&self) {
+        self.idle().clear();
+    }
+
+    fn take(&self) -> Option<Wire> {
+        let mut idle = self.idle();
+        while let Some(mut wire) = idle.pop() {
+            if wire.is_usable() {
+                return Some(wire);
+            }
+        }
+        None
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Wire>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-async fn connect(address: SocketAddr) -> io::Result<Sender> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    tokio::spawn(async move {
-        // Its failure is seen by whoever waits for the answer.
-        let _ended = connection.await;
-    });
-    Ok(sender)
+impl Wire {
+    async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(MAX_HEAD_BYTES);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
+        Ok(Self { sender, connection, has_ended: false })
+    }
+
+    /// Sends a request and drives the connection until the head of the answer is there.
+    async fn send(&mut self, request: Request<Upload>) -> Result<Response<Incoming>, SendError> {
+        let Self { sender, connection, has_ended } = self;
+        let mut answer = pin!(sender.try_send_request(request));
+        let result = poll_fn(|context| {
+            if let Poll::Ready(result) = answer.as_mut().poll(context) {
+                return Poll::Ready(result);
+            }
+            drive(connection, has_ended, context);
+            answer.as_mut().poll(context)
+        });
+        result.await.map_err(|mut e| match e.take_message() {
+            Some(unsent) => SendError::Unsent(unsent.into(), io::Error::other(e.into_error())),
+            None => SendError::Broken(e.into_error()),
+        })
+    }
+
+    /// Drives the connection, for whoever reads an answer's body.
+    pub(crate) fn drive(&mut self, context: &mut Context<'_>) {
+        drive(&mut self.connection, &mut self.has_ended, context);
+    }
+
+    /// Reads all of a body.
+    ///
+    /// # Errors
+    /// What went wrong, in words; a body of more than `max_bytes` among it.
+    pub(crate) async fn collect(mut self, body: Incoming, max_bytes: usize) -> Result<Bytes, String> {
+        let mut all = pin!(Limited::new(body, max_bytes).collect());
+        let read = poll_fn(|context| {
+            if let Poll::Ready(read) = all.as_mut().poll(context) {
+                return Poll::Ready(read);
+            }
+            self.drive(context);
+            all.as_mut().poll(context)
+        });
+        Ok(read.await.map_err(|e| e.to_string())?.to_bytes())
+    }
+
+    /// Looks whether a request can be sent.
+    fn is_usable(&mut self) -> bool {
+        self.drive(&mut Context::from_waker(Waker::noop()));
+        !self.has_ended && self.sender.is_ready()
+    }
+}
+
+/// What ends a connection, it tells whoever waits for an answer.
+fn drive(connection: &mut Connection<TokioIo<TcpStream>, Upload>, has_ended: &mut bool, context: &mut Context<'_>) {
+    *has_ended = *has_ended || Pin::new(connection).poll(context).is_ready();
 }

@@ -68,6 +68,7 @@ async fn serve<F: Function>(config: Config, workers: usize) -> Result<(), ServeE
     let listener = listen(config.listen)?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "listening");
+    service.listening();
 
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();

@@ -6,9 +6,9 @@ pub(crate) mod openapi;
 mod predict;
 mod route;
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use drover_core::{ErrorKind, Problem, RequestId};
@@ -47,6 +47,20 @@ pub(crate) enum Phase {
     Draining,
 }
 
+/// When the process started, listened and was ready, in Unix milliseconds; 0 is not yet. Whoever waits for
+/// a start can tell from them what took so long.
+struct Milestones {
+    started: u64,
+    listened: AtomicU64,
+    ready: AtomicU64,
+}
+
+impl Default for Milestones {
+    fn default() -> Self {
+        Self { started: unix_ms(), listened: AtomicU64::new(0), ready: AtomicU64::new(0) }
+    }
+}
+
 /// One function as it is served.
 pub(crate) struct Service<F: Function> {
     config: Config,
@@ -57,6 +71,7 @@ pub(crate) struct Service<F: Function> {
     metrics: Arc<Metrics>,
     phase: AtomicU8,
     model: OnceLock<Model>,
+    milestones: Milestones,
     failures: Throttle,
 }
 
@@ -106,15 +121,22 @@ impl<F: Function> Service<F> {
             metrics,
             phase: AtomicU8::new(Phase::Loading as u8),
             model: OnceLock::new(),
+            milestones: Milestones::default(),
             failures: Throttle::new(),
             config,
         }
+    }
+
+    /// Notes that the process listens.
+    pub(crate) fn listening(&self) {
+        self.milestones.listened.store(unix_ms(), Ordering::Relaxed);
     }
 
     /// Goes into service with `model`.
     pub(crate) fn ready(&self, model: Model) {
         self.metrics.serving(&model, self.slots.limit());
         let _ = self.model.set(model);
+        self.milestones.ready.store(unix_ms(), Ordering::Relaxed);
         // A drain that began while the model was loading must not be undone.
         let _ =
             self.phase.compare_exchange(Phase::Loading as u8, Phase::Ready as u8, Ordering::AcqRel, Ordering::Acquire);
@@ -222,7 +244,12 @@ impl<F: Function> Service<F> {
             }
             Route::Live => Answer::json(&serde_json::json!({"live": true})),
             Route::Ready => match self.phase() {
-                Phase::Ready => Answer::json(&serde_json::json!({"ready": true})),
+                Phase::Ready => Answer::json(&serde_json::json!({
+                    "ready": true,
+                    "started_unix_ms": self.milestones.started,
+                    "listened_unix_ms": self.milestones.listened.load(Ordering::Relaxed),
+                    "ready_unix_ms": self.milestones.ready.load(Ordering::Relaxed),
+                })),
                 Phase::Loading => Err(Error::new(ErrorKind::NotReady, "the model is being loaded")),
                 Phase::Leaving | Phase::Draining => Err(draining()),
             },
@@ -284,6 +311,10 @@ impl<F: Function> Service<F> {
         let detail = format!("all {} slots are taken, try again after Retry-After seconds", self.slots.limit());
         Error::new(ErrorKind::Overloaded, detail)
     }
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn draining() -> Error {

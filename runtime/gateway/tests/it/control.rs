@@ -15,7 +15,10 @@ async fn functions_and_instances_are_listed() {
     assert_eq!(status, 200);
     assert_eq!(
         functions,
-        r#"[{"name":"penguins","count":1,"min":0,"max":5,"n_ready":1,"n_instances":1,"in_flight":0,"url":"/functions/penguins/"}]"#
+        concat!(
+            r#"[{"name":"penguins","count":1,"min":0,"max":5,"scales":false,"n_ready":1,"n_instances":1,"in_flight":0,"#,
+            r#""waiting":0,"requests_total":0,"trouble":null,"last_decision":null,"url":"/functions/penguins/"}]"#
+        )
     );
     let (_, _, one) = house.get("/api/functions/penguins").await;
     assert_eq!(format!("[{one}]"), functions);

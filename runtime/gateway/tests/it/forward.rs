@@ -81,20 +81,29 @@ async fn a_refused_connection_goes_to_the_next_instance() {
         assert!(seen.ends_with("{\"a\":1}"), "the body is sent whole: {seen}");
     }
     house.script.show(&[(closed, Ready)]);
-    let (status, _, problem) = house.post("/functions/penguins/predict", "{}").await;
-    assert_eq!(status, 502);
-    assert!(problem.contains("none of the 1 instances of `penguins` takes connections"), "{problem}");
+    let request = Request::post("/functions/penguins/predict").header("x-deadline-ms", "300");
+    let (status, _, problem) = house.send(request, b"{}".to_vec()).await;
+    assert_eq!(status, 504, "it waits for one that takes it, until its deadline: {problem}");
 }
 
 #[tokio::test]
 async fn who_is_not_ready_gets_nothing() {
-    let (house, backend) = (House::start(Settings::default()).await, Backend::start().await);
-    house.script.show(&[(backend.address, Starting), (backend.address, Draining)]);
+    let settings = Settings { cold_start_timeout: Duration::from_millis(200), ..Settings::default() };
+    let (house, backend) = (House::start(settings).await, Backend::start().await);
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    house.script.show(&[(closed, Starting), (backend.address, Draining)]);
     let (status, headers, problem) = house.get("/functions/penguins/").await;
-    assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "1"));
-    assert!(problem.contains("none of the 2 instances of `penguins` is ready yet"), "{problem}");
+    assert_eq!((status, headers["retry-after"].to_str().unwrap()), (504, "1"));
+    assert!(problem.contains("none of the 2 instances of `penguins` was ready within 200ms"), "{problem}");
     house.script.show(&[]);
-    assert!(house.get("/functions/penguins/").await.2.contains("no instance of `penguins` runs"));
+    assert!(house.get("/functions/penguins/").await.2.contains("no instance of `penguins` came within 200ms"));
+    // Nobody would start one.
+    house.script.count.store(0, Ordering::SeqCst);
+    eventually("a request is refused at once", || async {
+        let (status, _, problem) = house.get("/functions/penguins/").await;
+        (status == 503 && problem.contains("none is started for a request")).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

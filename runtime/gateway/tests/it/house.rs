@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use drover_core::{FunctionName, InstanceId};
 use drover_engine::{
-    Catalog, Function, FunctionStatus, Instance, InstanceState, LogLine, LogQuery, Scheduler, SchedulerError, Snapshot,
-    Stream,
+    Alone, Catalog, Function, FunctionStatus, Instance, InstanceState, LogLine, LogQuery, Scheduler, SchedulerError,
+    Snapshot, Stream,
 };
-use drover_gateway::{Gateway, Settings, serve};
+use drover_gateway::{Gateway, Parts, Settings, serve};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, BoxStream, StreamExt};
@@ -49,7 +49,11 @@ pub(crate) struct Backend {
 
 impl Backend {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    pub(crate) async fn start_at(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let backend = Self {
             address: listener.local_addr().unwrap(),
             n_connections: Arc::default(),
@@ -78,6 +82,9 @@ async fn echo(
     n_held: Arc<AtomicUsize>,
     release: CancellationToken,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
+    if request.uri().path().starts_with("/health") {
+        return Ok(Response::new(Full::from("{}")));
+    }
     if request.uri().path() == "/hold" {
         n_held.fetch_add(1, Ordering::SeqCst);
         release.cancelled().await;
@@ -98,9 +105,29 @@ async fn echo(
 pub(crate) struct Script {
     snapshot: watch::Sender<Arc<Snapshot>>,
     pub(crate) asked: Mutex<Vec<(String, u32)>>,
+    /// Whether the job says that the count changes by itself, and what it is.
+    pub(crate) scales: AtomicBool,
+    pub(crate) count: AtomicU32,
 }
 
 impl Script {
+    /// Shows `instances` as those of the function `penguins`, which is pure.
+    pub(crate) fn show_pure(&self, instances: &[(SocketAddr, InstanceState)]) {
+        self.show(instances);
+        self.snapshot.send_modify(|snapshot| {
+            let all = &mut Arc::make_mut(snapshot).functions;
+            all.values_mut().for_each(|f| drop(Arc::make_mut(f).meta.insert("pure".into(), "true".into())));
+        });
+    }
+
+    /// Gives the function `penguins` tags.
+    pub(crate) fn tag(&self, tags: &[&str]) {
+        self.snapshot.send_modify(|snapshot| {
+            let all = &mut Arc::make_mut(snapshot).functions;
+            all.values_mut().for_each(|f| Arc::make_mut(f).tags = tags.iter().map(|&t| t.into()).collect());
+        });
+    }
+
     /// Shows `instances` as those of the function `penguins`.
     pub(crate) fn show(&self, instances: &[(SocketAddr, InstanceState)]) {
         let function: FunctionName = "penguins".parse().unwrap();
@@ -149,11 +176,11 @@ impl Scheduler for Script {
     fn status(&self) -> BoxFuture<'_, Result<Vec<FunctionStatus>, SchedulerError>> {
         let status = |function: &FunctionName| FunctionStatus {
             function: function.clone(),
-            count: 1,
+            count: self.count.load(Ordering::SeqCst),
             min: 0,
             max: 5,
             policy: BTreeMap::new(),
-            scales: false,
+            scales: self.scales.load(Ordering::SeqCst),
             trouble: None,
         };
         let all = self.snapshot.borrow().functions.keys().map(status).collect();
@@ -188,12 +215,23 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn start(settings: Settings) -> Self {
-        let script = Arc::new(Script { snapshot: watch::Sender::new(Arc::default()), asked: Mutex::default() });
+        let script = Arc::new(Script {
+            snapshot: watch::Sender::new(Arc::default()),
+            asked: Mutex::default(),
+            scales: AtomicBool::new(false),
+            count: AtomicU32::new(1),
+        });
         let stop = CancellationToken::new();
-        let gateway = Gateway::new(script.as_ref(), Arc::clone(&script) as _, settings, stop.clone());
+        let gateway = Gateway::new(Parts {
+            catalog: Arc::clone(&script) as _,
+            scheduler: Arc::clone(&script) as _,
+            peers: Arc::new(Alone::default()),
+            settings,
+            stop: stop.clone(),
+        });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(listener, Arc::new(gateway), stop.clone()));
+        let server = tokio::spawn(serve(listener, gateway.unwrap(), stop.clone()));
         Self { address, script, stop, server }
     }
 

@@ -9,3 +9,5 @@
 mod control;
 mod forward;
 mod house;
+mod retry;
+mod wake;

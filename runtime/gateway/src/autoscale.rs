@@ -1,0 +1,330 @@
+//! Decides, about once a second and when a request finds no instance, how many instances of each
+//! function run, and asks the scheduler for them. Of several gateways one does.
+//!
+//! A count that somebody else set, by hand or with a new version of the job, is left alone for
+//! `hold_for`: it is the count until then, but for a request that finds no instance at all, which wakes
+//! one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use drover_core::FunctionName;
+use drover_core::scale::{Bounds, Decision, Input, Policy, Scaler};
+use drover_engine::{FunctionStatus, Party};
+use http::Method;
+use tokio::task::JoinHandle;
+
+use crate::ask::ask;
+use crate::decisions::Decided;
+use crate::gateway::{Gateway, unix_ms};
+use crate::lane::Lane;
+use crate::peer::{PeerLoad, PeerLoads};
+
+/// How long another gateway may take to tell its load.
+const PEER_LIMIT: Duration = Duration::from_millis(500);
+/// How long to wait after the scheduler refused a change.
+const REFUSED_WAIT: Duration = Duration::from_secs(5);
+
+/// How soon the scheduler shows a change that it has taken.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+
+/// The scaling of all functions.
+#[derive(Default)]
+pub(crate) struct Autoscaler {
+    herds: BTreeMap<FunctionName, Herd>,
+    peers: HashMap<SocketAddr, PeerLoads>,
+}
+
+/// The scaling of one function.
+struct Herd {
+    scaler: Scaler,
+    policy: BTreeMap<String, String>,
+    /// The count as this gateway set or last saw it.
+    known: u32,
+    hold: Option<Hold>,
+    call: Option<Call>,
+    refused: Option<Instant>,
+    own: Seen,
+    others: HashMap<SocketAddr, Seen>,
+    n_requests: u64,
+}
+
+/// A count that somebody else set is left alone.
+struct Hold {
+    until: Instant,
+}
+
+/// A change that the scheduler was asked for, until it shows it.
+struct Call {
+    from: u32,
+    to: u32,
+    began: Instant,
+    /// Nothing once the scheduler has taken it.
+    task: Option<JoinHandle<Result<(), String>>>,
+}
+
+/// What was last seen of a gateway's load.
+#[derive(Default, Clone, Copy)]
+struct Seen {
+    request_seconds: f64,
+    n_requests: u64,
+    at_s: f64,
+}
+
+impl Seen {
+    /// Returns the average in flight since the last look, and the requests that came.
+    fn look(&mut self, load: &PeerLoad) -> (f64, u64) {
+        let (seconds, before) = (load.at_s - self.at_s, *self);
+        *self = Self { request_seconds: load.request_seconds, n_requests: load.n_requests, at_s: load.at_s };
+        // A first look, or a gateway that began anew.
+        if before.at_s == 0.0 || seconds <= 0.0 || load.n_requests < before.n_requests {
+            return (load.n_inside as f64, 0);
+        }
+        let average = (load.request_seconds - before.request_seconds) / seconds;
+        (average.max(0.0), load.n_requests - before.n_requests)
+    }
+}
+
+impl Gateway {
+    /// Decides until the gateway stops.
+    pub(crate) async fn autoscale(self: Arc<Self>) {
+        let mut autoscaler = Autoscaler::default();
+        let mut party = self.peers.watch();
+        let mut tick = tokio::time::interval(self.settings.scale_interval);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut led = None;
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                () = self.wake.notified() => {}
+                () = self.stop.cancelled() => break,
+            }
+            let now: Arc<Party> = Arc::clone(&party.borrow_and_update());
+            if led != Some(now.leads) {
+                led = Some(now.leads);
+                self.metrics.leads.set(f64::from(u8::from(now.leads)));
+                self.events.leader(if now.leads { "this gateway scales" } else { "another gateway scales" });
+            }
+            if now.leads {
+                autoscaler.ask_peers(&now.others).await;
+                autoscaler.decide(&self).await;
+            } else {
+                autoscaler = Autoscaler::default();
+                self.ask_leader(now.leader).await;
+            }
+            self.show_load();
+        }
+    }
+
+    /// Tells the gateway that scales of requests that find no instance here.
+    async fn ask_leader(&self, leader: Option<SocketAddr>) {
+        let needs_one = |lane: &Arc<Lane>| lane.load().n_waiting > 0 && lane.n_open() == 0;
+        if let Some(leader) = leader.filter(|_| self.lanes.all().iter().any(needs_one))
+            && let Err(e) = ask(leader, Method::POST, "/peer/wake", PEER_LIMIT).await
+        {
+            tracing::debug!(%leader, error = e, "the gateway that scales was not told");
+        }
+    }
+
+    fn show_load(&self) {
+        for lane in self.lanes.all() {
+            let load = lane.load();
+            lane.metrics.in_flight.set(load.n_inside as f64);
+            lane.metrics.waiting.set(load.n_waiting as f64);
+            lane.metrics.ready.set(lane.n_open() as f64);
+        }
+    }
+}
+
+impl Autoscaler {
+    async fn ask_peers(&mut self, others: &[SocketAddr]) {
+        self.peers.retain(|address, _| others.contains(address));
+        let answers = others.iter().map(|address| async move {
+            let answer = ask(*address, Method::GET, "/peer/load", PEER_LIMIT).await;
+            (*address, answer.ok().and_then(|(_, body)| serde_json::from_slice::<PeerLoads>(&body).ok()))
+        });
+        for (address, loads) in futures_util::future::join_all(answers).await {
+            match loads {
+                Some(loads) => drop(self.peers.insert(address, loads)),
+                None => drop(self.peers.remove(&address)),
+            }
+        }
+    }
+
+    async fn decide(&mut self, gateway: &Arc<Gateway>) {
+        let all = match gateway.scheduler.status().await {
+            Ok(all) => all,
+            Err(e) => {
+                tracing::warn!(error = %e, "scaling waits");
+                return;
+            }
+        };
+        self.herds.retain(|function, _| all.iter().any(|status| status.function == *function));
+        for status in all {
+            let Ok(lane) = gateway.lanes.find(status.function.as_str()) else { continue };
+            lane.may_wake(status.scales || status.count > 0);
+            if !self.herds.contains_key(&status.function) {
+                self.herds.insert(status.function.clone(), Herd::new(&status));
+            }
+            if let Some(herd) = self.herds.get_mut(&status.function) {
+                herd.decide(gateway, &lane, &status, &self.peers).await;
+            }
+        }
+        gateway.metrics.decided.set(unix_ms() as f64 / 1e3);
+    }
+}
+
+impl Herd {
+    fn new(status: &FunctionStatus) -> Self {
+        Self {
+            scaler: Scaler::new(policy(status)),
+            policy: status.policy.clone(),
+            known: status.count,
+            hold: None,
+            call: None,
+            refused: None,
+            own: Seen::default(),
+            others: HashMap::new(),
+            n_requests: 0,
+        }
+    }
+
+    async fn decide(
+        &mut self,
+        gateway: &Arc<Gateway>,
+        lane: &Arc<Lane>,
+        status: &FunctionStatus,
+        peers: &HashMap<SocketAddr, PeerLoads>,
+    ) {
+        if self.policy != status.policy {
+            self.policy.clone_from(&status.policy);
+            self.scaler.set_policy(policy(status));
+        }
+        self.finish_call(lane).await;
+        self.notice(gateway, status);
+        let input = self.input(gateway, lane, status, peers);
+        let decision = self.scaler.decide(input);
+        lane.metrics.count.set(f64::from(status.count));
+        lane.metrics.wanted.set(f64::from(decision.wanted));
+        if !status.scales {
+            return;
+        }
+        let wakes = status.count == 0 && decision.wanted > 0;
+        if self.hold.as_ref().is_some_and(|hold| Instant::now() < hold.until) && !wakes {
+            return;
+        }
+        self.hold = None;
+        if decision.wanted != status.count {
+            self.ask_for(gateway, lane, status, decision);
+        }
+    }
+
+    /// Notices a count that somebody else set.
+    fn notice(&mut self, gateway: &Gateway, status: &FunctionStatus) {
+        if let Some(call) = &self.call {
+            let is_on_its_way = call.task.is_some();
+            if status.count == call.to {
+                self.known = call.to;
+            } else if status.count == call.from && (is_on_its_way || call.began.elapsed() < SHOWN_WITHIN) {
+                return;
+            }
+            if !is_on_its_way {
+                self.call = None;
+            }
+        }
+        if status.count == self.known {
+            return;
+        }
+        let hold_for = gateway.settings.hold_for;
+        let why = format!("set by somebody else, left alone for {hold_for:?}");
+        gateway.tell(&status.function, self.known, status.count, why, None);
+        self.hold = Some(Hold { until: Instant::now() + hold_for });
+        self.known = status.count;
+    }
+
+    /// Sums the loads of all gateways.
+    fn input(
+        &mut self,
+        gateway: &Gateway,
+        lane: &Lane,
+        status: &FunctionStatus,
+        peers: &HashMap<SocketAddr, PeerLoads>,
+    ) -> Input {
+        let own = gateway.load_of(lane);
+        let (mut in_flight, mut n_new) = self.own.look(&own);
+        let mut waiting = own.n_waiting;
+        self.others.retain(|address, _| peers.contains_key(address));
+        for (address, loads) in peers {
+            if let Some(load) = loads.get(&status.function) {
+                let (average, n) = self.others.entry(*address).or_default().look(load);
+                (in_flight, n_new, waiting) = (in_flight + average, n_new + n, waiting + load.n_waiting);
+            }
+        }
+        self.n_requests += n_new;
+        let n32 = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Input {
+            now: gateway.born.elapsed(),
+            in_flight,
+            requests_total: self.n_requests,
+            waiting: waiting as u64,
+            slots: n32(lane.slots()),
+            n_ready: n32(lane.n_open()),
+            count: status.count,
+            bounds: Bounds { min: status.min, max: status.max },
+        }
+    }
+
+    /// Asks the scheduler, unless it is being asked for the same; an older wish is withdrawn.
+    fn ask_for(&mut self, gateway: &Arc<Gateway>, lane: &Arc<Lane>, status: &FunctionStatus, decision: Decision) {
+        let (from, to) = (status.count, decision.wanted);
+        if self.call.as_ref().is_some_and(|call| call.to == to)
+            || self.refused.is_some_and(|at| at.elapsed() < REFUSED_WAIT)
+        {
+            return;
+        }
+        if let Some(older) = self.call.take().and_then(|call| call.task) {
+            older.abort();
+        }
+        let why = decision.reason.to_string();
+        gateway.tell(&lane.function, from, to, why, Some(decision));
+        let (scheduler, function) = (Arc::clone(&gateway.scheduler), lane.function.clone());
+        let task = tokio::spawn(async move { scheduler.scale(&function, to).await.map_err(|e| e.to_string()) });
+        self.call = Some(Call { from, to, began: Instant::now(), task: Some(task) });
+    }
+
+    async fn finish_call(&mut self, lane: &Lane) {
+        let Some(call) = &mut self.call else { return };
+        let Some(task) = call.task.take_if(|task| task.is_finished()) else { return };
+        match task.await {
+            Ok(Ok(())) => {
+                lane.metrics.scaled("ok");
+                (call.began, self.refused) = (Instant::now(), None);
+            }
+            Ok(Err(why)) => {
+                lane.metrics.scaled("refused");
+                tracing::warn!(function = %lane.function, count = call.to, why, "the scheduler did not scale");
+                (self.call, self.refused) = (None, Some(Instant::now()));
+            }
+            Err(_) => self.call = None,
+        }
+    }
+}
+
+impl Gateway {
+    /// Notes a change of a count where people look for it.
+    pub(crate) fn tell(&self, function: &FunctionName, from: u32, to: u32, why: String, decision: Option<Decision>) {
+        tracing::info!(%function, from, to, why, "scaling");
+        let decided = Decided { at_unix_ms: unix_ms(), function: function.clone(), from, to, why, decision };
+        self.events.decision(&decided);
+        self.decisions.add(decided);
+    }
+}
+
+fn policy(status: &FunctionStatus) -> Policy {
+    Policy::read(&status.policy).unwrap_or_else(|mistakes| {
+        tracing::warn!(function = %status.function, "the scaling policy is not used: {}", mistakes.join("; "));
+        Policy::default()
+    })
+}

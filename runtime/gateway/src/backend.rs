@@ -1,0 +1,127 @@
+//! One instance as the gateway knows it: its connections, and whether it is believed.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use drover_core::InstanceId;
+use drover_engine::Instance;
+use tokio_util::sync::CancellationToken;
+
+use crate::pool::Pool;
+
+/// Answers with a status of 500 or more in a row that eject an instance.
+const FAILURES_MAX: u32 = 5;
+/// How long an instance is out after its first ejection; twice as long each time, up to the most.
+const OUT_FIRST: Duration = Duration::from_millis(100);
+const OUT_MAX: Duration = Duration::from_secs(10);
+
+/// Why an instance takes no requests although the catalog lists it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Out {
+    /// It is new and has not said yet that it is ready.
+    New,
+    /// It refused or broke a connection.
+    Unreachable,
+    /// It holds requests and does not answer whether it lives.
+    Hung,
+    /// It failed many requests in a row.
+    Failing,
+    /// The catalog says that its checks fail.
+    Unhealthy,
+}
+
+impl Out {
+    /// Returns the reason as one word, for metrics.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Unreachable => "unreachable",
+            Self::Hung => "hung",
+            Self::Failing => "failing",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
+/// One instance as the gateway knows it.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    pub(crate) id: InstanceId,
+    pub(crate) index: u32,
+    pub(crate) address: SocketAddr,
+    pub(crate) pool: Pool,
+    /// The catalog lists it no more.
+    pub(crate) gone: CancellationToken,
+    /// It is being asked whether it lives.
+    pub(crate) is_suspected: AtomicBool,
+    /// What it has in flight is given up; a new one each time.
+    lost: Mutex<CancellationToken>,
+    born: Instant,
+    /// When it last answered anything, in milliseconds since `born`.
+    answered_ms: AtomicU64,
+    n_failed_in_row: AtomicU32,
+    n_ejections: AtomicU32,
+}
+
+impl Backend {
+    /// Returns the instance at `address`.
+    pub(crate) fn new(instance: &Instance, address: SocketAddr) -> Self {
+        Self {
+            id: instance.id.clone(),
+            index: instance.index,
+            address,
+            pool: Pool::new(address),
+            gone: CancellationToken::new(),
+            is_suspected: AtomicBool::new(false),
+            lost: Mutex::default(),
+            born: Instant::now(),
+            answered_ms: AtomicU64::new(0),
+            n_failed_in_row: AtomicU32::new(0),
+            n_ejections: AtomicU32::new(0),
+        }
+    }
+
+    /// Returns what is cancelled when requests in flight here are given up.
+    pub(crate) fn lost(&self) -> CancellationToken {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Gives up what is in flight.
+    pub(crate) fn give_up(&self) {
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *lost).cancel();
+        self.pool.clear();
+    }
+
+    /// Notes an answer; returns whether it was one failure too many in a row.
+    pub(crate) fn answered(&self, failed: bool) -> bool {
+        let ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.answered_ms.store(ms, Ordering::Relaxed);
+        if !failed {
+            if self.n_failed_in_row.load(Ordering::Relaxed) != 0 {
+                self.n_failed_in_row.store(0, Ordering::Relaxed);
+            }
+            return false;
+        }
+        self.n_failed_in_row.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_MAX
+    }
+
+    /// Returns how long it has answered nothing.
+    pub(crate) fn silent_for(&self) -> Duration {
+        self.born.elapsed().saturating_sub(Duration::from_millis(self.answered_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Counts an ejection and returns how long to leave it alone before it is asked again.
+    pub(crate) fn ejected(&self) -> Duration {
+        self.n_failed_in_row.store(0, Ordering::Relaxed);
+        let n = self.n_ejections.fetch_add(1, Ordering::Relaxed).min(16);
+        OUT_FIRST.saturating_mul(1 << n).min(OUT_MAX)
+    }
+
+    /// Forgets old ejections, after it has worked for a while.
+    pub(crate) fn forgive(&self) {
+        self.n_ejections.store(0, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,149 @@
+//! Instances that fail: what is sent again, and what is not.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use drover_engine::InstanceState::Ready;
+use drover_gateway::Settings;
+use http::Request;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::house::{Backend, House, eventually};
+
+/// What an instance does with a request that it has read.
+#[derive(Clone, Copy)]
+enum Bad {
+    /// It closes the connection.
+    Breaks,
+    /// It never answers, not even whether it lives.
+    Hangs,
+    /// It says that it is full.
+    IsFull,
+    /// It answers 500.
+    Fails,
+}
+
+/// An instance that behaves badly, and how many requests it was sent.
+async fn bad(how: Bad) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, n) = (listener.local_addr().unwrap(), Arc::<AtomicUsize>::default());
+    let counter = Arc::clone(&n);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(behave(stream, how, Arc::clone(&counter)));
+        }
+    });
+    (address, n)
+}
+
+async fn behave(mut stream: TcpStream, how: Bad, n: Arc<AtomicUsize>) {
+    let mut buffer = vec![0; 4096];
+    while let Ok(1..) = stream.read(&mut buffer).await {
+        if !buffer.starts_with(b"GET /health") {
+            n.fetch_add(1, Ordering::SeqCst);
+        }
+        let answer = match how {
+            Bad::Breaks => return,
+            Bad::Hangs => std::future::pending().await,
+            Bad::IsFull => "429 Too Many Requests\r\ncontent-type: application/problem+json",
+            Bad::Fails => "500 Internal Server Error\r\ncontent-type: application/problem+json",
+        };
+        let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 2\r\n\r\n{{}}");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    }
+}
+
+/// Sends `n` requests one after the other and returns how many were answered with 200.
+async fn send(house: &House, n: usize) -> usize {
+    let mut n_ok = 0;
+    for _ in 0..n {
+        n_ok += usize::from(house.post("/functions/penguins/predict", "{\"a\":1}").await.0 == 200);
+    }
+    n_ok
+}
+
+#[tokio::test]
+async fn a_pure_function_s_request_is_sent_again_when_an_instance_breaks_off() {
+    let (house, backend) = (House::start(Settings::default()).await, Backend::start().await);
+    let (address, n) = bad(Bad::Breaks).await;
+    house.script.show_pure(&[(address, Ready), (backend.address, Ready)]);
+    assert_eq!(send(&house, 20).await, 20);
+    assert!(n.load(Ordering::SeqCst) >= 1, "it was never asked");
+    let (_, _, metrics) = house.get("/metrics").await;
+    assert!(metrics.contains(r#"drover_gateway_retries_total{function="penguins",why="broken"}"#), "{metrics}");
+    assert!(metrics.contains(r#"drover_gateway_ejections_total{function="penguins",why="unreachable"}"#));
+}
+
+#[tokio::test]
+async fn what_may_have_been_acted_on_is_sent_once_unless_the_function_is_pure() {
+    let house = House::start(Settings::default()).await;
+    let (address, n) = bad(Bad::Breaks).await;
+    house.script.show(&[(address, Ready)]);
+    let (status, _, problem) = house.post("/functions/penguins/predict", "{}").await;
+    assert_eq!((status, n.load(Ordering::SeqCst)), (502, 1));
+    assert!(problem.contains("instance 0 of `penguins` broke the connection before it answered"), "{problem}");
+}
+
+#[tokio::test]
+async fn retries_end() {
+    let house = House::start(Settings::default()).await;
+    let (a, n_a) = bad(Bad::Breaks).await;
+    let (b, n_b) = bad(Bad::Breaks).await;
+    house.script.show_pure(&[(a, Ready), (b, Ready)]);
+    assert_eq!(house.post("/functions/penguins/predict", "{}").await.0, 502);
+    assert_eq!(n_a.load(Ordering::SeqCst) + n_b.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn an_instance_that_is_full_gives_the_request_back() {
+    let (house, backend) = (House::start(Settings::default()).await, Backend::start().await);
+    let (address, n) = bad(Bad::IsFull).await;
+    // Nothing was run: it goes elsewhere though the function is not pure.
+    house.script.show(&[(address, Ready), (backend.address, Ready)]);
+    assert_eq!(send(&house, 20).await, 20);
+    assert!(n.load(Ordering::SeqCst) >= 1, "it was never asked");
+}
+
+#[tokio::test]
+async fn an_instance_that_hangs_is_given_up() {
+    let settings = Settings { hung_after: Duration::from_millis(100), ..Settings::default() };
+    let (house, backend) = (House::start(settings).await, Backend::start().await);
+    let (address, n) = bad(Bad::Hangs).await;
+    house.script.show_pure(&[(address, Ready), (backend.address, Ready)]);
+    assert_eq!(send(&house, 20).await, 20);
+    assert!(n.load(Ordering::SeqCst) >= 1, "it was never asked");
+    let (_, _, instances) = house.get("/api/instances").await;
+    assert!(instances.contains(r#""out":"hung""#), "{instances}");
+}
+
+#[tokio::test]
+async fn an_instance_that_fails_again_and_again_is_left_out_for_a_while() {
+    let (house, backend) = (House::start(Settings::default()).await, Backend::start().await);
+    let (address, n) = bad(Bad::Fails).await;
+    house.script.show(&[(address, Ready), (backend.address, Ready)]);
+    let n_ok = send(&house, 40).await;
+    assert_eq!(n_ok + n.load(Ordering::SeqCst), 40, "a failure of the function itself is the answer");
+    let (_, _, metrics) = house.get("/metrics").await;
+    assert!(metrics.contains(r#"drover_gateway_ejections_total{function="penguins",why="failing"}"#), "{metrics}");
+}
+
+#[tokio::test]
+async fn an_instance_that_comes_back_is_used_again() {
+    let house = House::start(Settings::default()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    house.script.show(&[(address, Ready)]);
+    let request = Request::get("/functions/penguins/").header("x-deadline-ms", "100");
+    assert_eq!(house.send(request, Vec::new()).await.0, 504);
+    let backend = Backend::start_at(address).await;
+    eventually("it is used again", || async {
+        let request = Request::get("/functions/penguins/").header("x-deadline-ms", "200");
+        (house.send(request, Vec::new()).await.0 == 200).then_some(())
+    })
+    .await;
+    drop(backend);
+}
