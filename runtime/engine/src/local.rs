@@ -45,7 +45,7 @@ use self::output::Output;
 use self::spawn::Spawner;
 pub use self::state::{Record, StateDir, StateError};
 use crate::job::{Job, Resources};
-use crate::{Catalog, FunctionStatus, LogLine, LogQuery, Scheduler, SchedulerError, Snapshot};
+use crate::{Catalog, Function, FunctionStatus, LogLine, LogQuery, Scheduler, SchedulerError, Snapshot};
 
 /// How the local engine is set up.
 #[derive(Debug, Clone)]
@@ -112,23 +112,26 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Makes the cgroup of an instance; a failure is remembered as the engine's one warning.
-    fn limit(&self, id: &InstanceId, resources: &Resources) -> Option<Cgroup> {
-        let parent = self.cgroups.as_ref().ok()?;
+    /// Makes the cgroup of an instance.
+    fn cgroup(&self, id: &InstanceId, resources: &Resources) -> Option<Cgroup> {
+        let made = self.cgroups.as_ref().ok()?.instance(id.as_str(), self.limits(resources));
+        made.map_err(|why| self.limits_fail(&why)).ok()
+    }
+
+    /// Returns what an instance may use.
+    fn limits(&self, resources: &Resources) -> Limits {
         #[expect(clippy::cast_precision_loss, reason = "MHz and cores are small")]
         let cpu_cores = match resources.cores {
             Some(n) => n as f64,
             None => resources.cpu_mhz as f64 / self.host.core_mhz.max(1) as f64,
         };
-        let limits = Limits { cpu_cores, memory_bytes: resources.memory_limit_bytes() };
-        match parent.instance(id.as_str(), limits) {
-            Ok(cgroup) => Some(cgroup),
-            Err(why) => {
-                if self.limit_failed.set(why.clone()).is_ok() {
-                    tracing::warn!("{why}: limits do not hold");
-                }
-                None
-            }
+        Limits { cpu_cores, memory_bytes: resources.memory_limit_bytes() }
+    }
+
+    /// Remembers a failure as the engine's one warning.
+    fn limits_fail(&self, why: &str) {
+        if self.limit_failed.set(why.into()).is_ok() {
+            tracing::warn!("{why}: limits do not hold");
         }
     }
 }
@@ -194,22 +197,21 @@ impl LocalEngine {
     /// # Errors
     /// [`AddError`].
     pub fn add(&self, job: Job, count: Option<u32>) -> Result<FunctionName, AddError> {
-        let (function, tags, meta) = self.function_of(&job)?;
+        let (function, shown) = self.function_of(&job)?;
         let mut herds = self.herds();
         if herds.contains_key(&function) {
             return Err(AddError::Twice(function));
         }
         let wanted = count.unwrap_or(job.group.count);
         let mut herd = Herd::new(Arc::clone(&self.shared), function.clone(), job);
-        self.shared.board.add(&function, tags, meta);
+        self.shared.board.add(&function, shown);
         herd.scale(wanted)?;
         herds.insert(function.clone(), herd);
         Ok(function)
     }
 
-    /// Returns the function that a job is, with the tags and meta of its service, having tried all words
-    /// in it.
-    fn function_of(&self, job: &Job) -> Result<(FunctionName, Vec<String>, BTreeMap<String, String>), AddError> {
+    /// Returns the function that a job is, as the catalog shows it, having tried all words in it.
+    fn function_of(&self, job: &Job) -> Result<(FunctionName, Function), AddError> {
         let ports: Vec<_> = job.group.ports.iter().map(|p| (p.label.clone(), 0)).collect();
         let id = InstanceId::generate();
         let facts = Facts { job, host: &self.shared.host, id: &id, index: 0, ports: &ports, dir: PathBuf::new() };
@@ -220,15 +222,15 @@ impl LocalEngine {
             words.fill(text).map_err(word)?;
         }
         let service = job.group.services.first();
-        let (mut tags, mut meta) = (Vec::new(), BTreeMap::new());
+        let mut shown = Function::default();
         for tag in service.iter().flat_map(|s| &s.tags) {
-            tags.push(words.fill(tag).map_err(word)?);
+            shown.tags.push(words.fill(tag).map_err(word)?);
         }
         for (key, value) in service.iter().flat_map(|s| &s.meta) {
-            meta.insert(key.clone(), words.fill(value).map_err(word)?);
+            shown.meta.insert(key.clone(), words.fill(value).map_err(word)?);
         }
         let name = service.map_or(&job.name, |service| &service.name);
-        Ok((words.fill(name).map_err(word)?.parse()?, tags, meta))
+        Ok((words.fill(name).map_err(word)?.parse()?, shown))
     }
 
     fn herds(&self) -> std::sync::MutexGuard<'_, BTreeMap<FunctionName, Herd>> {

@@ -5,7 +5,8 @@
 //! all cores that we may run on.
 //!
 //! Nomad's drivers `raw_exec` and `exec` turn `cpu` into shares, which limit nothing while the node
-//! is idle: then an instance does fine until its neighbour wakes. [`cap_self`] makes the limit real.
+//! is idle: then an instance does fine until its neighbour wakes. [`cap_self`] makes the limit real, once
+//! the model is loaded.
 
 use std::path::Path;
 

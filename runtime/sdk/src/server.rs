@@ -22,6 +22,9 @@ use crate::schema::RequestSchema;
 use crate::service::{Phase, Service};
 use crate::{connection, cpu};
 
+/// How long a start may use more CPU than the instance has afterwards.
+const START_BOOST: Duration = Duration::from_secs(10);
+
 /// Why an instance ended before it was told to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -46,7 +49,6 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`] if it cannot listen or load; the process should then exit with code 1.
 pub fn run<F: Function>(config: Config, env: &dyn Source) -> Result<(), ServeError> {
-    cpu::cap_self(env);
     let limit = CpuLimit::read(env);
     let mut runtime = match limit.threads() {
         1 => tokio::runtime::Builder::new_current_thread(),
@@ -58,10 +60,10 @@ pub fn run<F: Function>(config: Config, env: &dyn Source) -> Result<(), ServeErr
     };
     let workers = config.workers.unwrap_or_else(|| limit.threads());
     tracing::info!(function = F::NAME, cores = limit.cores, cores_from = ?limit.from, workers, "starting");
-    runtime.enable_all().max_blocking_threads(8).build()?.block_on(serve::<F>(config, workers))
+    runtime.enable_all().max_blocking_threads(8).build()?.block_on(serve::<F>(config, workers, env))
 }
 
-async fn serve<F: Function>(config: Config, workers: usize) -> Result<(), ServeError> {
+async fn serve<F: Function>(config: Config, workers: usize, env: &dyn Source) -> Result<(), ServeError> {
     let started = Instant::now();
     let (service, loader) = assemble::<F>(config, workers)?;
     let config = service.config();
@@ -77,8 +79,17 @@ async fn serve<F: Function>(config: Config, workers: usize) -> Result<(), ServeE
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
-    let loading =
+    let mut loading =
         tokio::task::spawn_blocking(move || loader.first().map(|(model, placement)| (loader, model, placement)));
+    let loading = async {
+        // A start under a small quota is throttled for most of its time, and somebody may wait for it.
+        let soon = tokio::time::timeout(START_BOOST, &mut loading).await;
+        cpu::cap_self(env);
+        match soon {
+            Ok(loaded) => loaded,
+            Err(_) => loading.await,
+        }
+    };
     tokio::select! {
         loaded = loading => {
             let (loader, model, placement) = loaded.map_err(|e| ServeError::Load(e.into()))?.map_err(ServeError::Load)?;

@@ -1,6 +1,5 @@
 //! The catalog of this machine.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drover_core::{FunctionName, InstanceId};
@@ -25,9 +24,8 @@ impl Board {
         self.sender.subscribe()
     }
 
-    /// Shows a function that has no instances yet, with the tags and meta of its service.
-    pub(crate) fn add(&self, function: &FunctionName, tags: Vec<String>, meta: BTreeMap<String, String>) {
-        let shown = Function { instances: Vec::new(), tags, meta };
+    /// Shows a function that has no instances yet.
+    pub(crate) fn add(&self, function: &FunctionName, shown: Function) {
         self.sender.send_modify(|snapshot| {
             Arc::make_mut(snapshot).functions.entry(function.clone()).or_insert_with(|| Arc::new(shown));
         });

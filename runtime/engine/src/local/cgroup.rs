@@ -155,7 +155,20 @@ impl Cgroup {
         }
     }
 
-    fn limit(&self, limits: Limits) -> Result<(), String> {
+    /// Lets its processes use more CPU than the limit, while they start.
+    pub fn loosen(&self) {
+        let cpu = self.dir("cpu").unwrap_or(Path::new(""));
+        let _stays_limited = match self.version {
+            Version::V1 => fs::write(cpu.join("cpu.cfs_quota_us"), "-1"),
+            Version::V2 => fs::write(cpu.join("cpu.max"), format!("max {CPU_PERIOD_US}")),
+        };
+    }
+
+    /// Sets the limits and reads them back.
+    ///
+    /// # Errors
+    /// Which limit does not hold and why, in words.
+    pub fn limit(&self, limits: Limits) -> Result<(), String> {
         let (cpu, memory) = (self.dir("cpu").unwrap_or(Path::new("")), self.dir("memory").unwrap_or(Path::new("")));
         let (quota, bytes) = (limits.quota_us().to_string(), limits.memory_bytes.to_string());
         match self.version {

@@ -19,6 +19,10 @@ use super::signal;
 use crate::job::Job;
 use crate::{Instance, InstanceState, Stream};
 
+/// How long a start may use more CPU than the job says: throttled, it takes many times as long, while
+/// requests wait for it.
+const START_BOOST: Duration = Duration::from_secs(10);
+
 /// How an instance is asked to end; a later wish wins only if it is more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wish {
@@ -85,7 +89,7 @@ impl Life {
     /// Runs the instance until it is asked to end.
     pub(crate) async fn run(mut self) {
         let (born, mut restarts) = (Instant::now(), Restarts::new(self.job.group.restart, self.job.group.reschedule));
-        self.cgroup = self.shared.limit(&self.shown.id, &self.job.group.task.resources);
+        self.cgroup = self.shared.cgroup(&self.shown.id, &self.job.group.task.resources);
         loop {
             let reason = match self.once().await {
                 End::Asked => break,
@@ -118,6 +122,9 @@ impl Life {
     async fn once(&mut self) -> End {
         let n_oom_kills = self.n_oom_kills();
         let plan = Plan::new(&self.shared, &self.job, &self.shown);
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.loosen();
+        }
         let started = match plan {
             Ok(plan) => Process::start(plan, &self.shared, self.cgroup.as_ref(), &self.writer).await,
             Err(e) => Err(e),
@@ -152,9 +159,16 @@ impl Life {
     async fn tend(&mut self, process: &mut Process) -> End {
         let mut checks = Checks::start(&process.checks);
         let started = Instant::now();
+        let boost = sleep(START_BOOST);
+        tokio::pin!(boost);
+        let mut is_loose = true;
         loop {
             let mut wish = self.wish.clone();
             tokio::select! {
+                () = &mut boost, if is_loose => {
+                    self.tighten();
+                    is_loose = false;
+                }
                 status = process.child.wait() => {
                     return End::Ended(status.map_or_else(|e| e.to_string(), describe));
                 }
@@ -162,6 +176,9 @@ impl Life {
                 health = checks.next() => match health {
                     Health::Passing => {
                         self.ready_since.get_or_insert_with(Instant::now);
+                        if std::mem::take(&mut is_loose) {
+                            self.tighten();
+                        }
                         self.say(format!("ready after {:?}", started.elapsed().round_to_ms()));
                         self.show(InstanceState::Ready, None);
                     }
@@ -172,6 +189,14 @@ impl Life {
                     }
                 },
             }
+        }
+    }
+
+    /// Holds the instance to its limits, after a start that may use more CPU.
+    fn tighten(&self) {
+        let limits = self.shared.limits(&self.job.group.task.resources);
+        if let Some(Err(why)) = self.cgroup.as_ref().map(|cgroup| cgroup.limit(limits)) {
+            self.shared.limits_fail(&why);
         }
     }
 
