@@ -17,12 +17,12 @@ use drover_engine::local::{Launcher, LocalEngine, Settings};
 use drover_engine::{Catalog, InstanceState, Snapshot};
 use drover_gateway::Gateway;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Place, Up};
 use crate::client::Client;
 use crate::control::print;
+use crate::signals::Signals;
 use jobs::Plan;
 use terminal::Terminal;
 
@@ -128,29 +128,4 @@ async fn welcome(engine: Arc<LocalEngine>, url: String, names: Vec<FunctionName>
         }
     }
     print(&format!("{text}\n"));
-}
-
-/// The signals that ask a process to stop.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
-        }
-    }
 }

@@ -9,7 +9,9 @@ use std::fmt;
 pub enum ErrorKind {
     /// The request is not well-formed: not JSON, a broken header or path.
     BadRequest,
-    /// The request comes from where it may not come from, e.g. from another web site's page.
+    /// The request does not say who sends it, or not credibly.
+    Unauthorized,
+    /// The sender may not do this, or the request comes from another web site's page.
     Forbidden,
     /// No such path.
     UnknownRoute,
@@ -23,12 +25,16 @@ pub enum ErrorKind {
     UnsupportedMediaType,
     /// The body is JSON, but a value in it is missing, unknown, of a wrong type or out of range.
     InvalidValue,
+    /// The sender's key allows no more requests at the moment.
+    RateLimited,
     /// All slots are taken.
     Overloaded,
     /// The instance has not loaded its model.
     NotReady,
     /// The instance is about to stop.
     Draining,
+    /// No instance of the function became ready in time: the request was not run.
+    ColdStartTimeout,
     /// The deadline passed first.
     Timeout,
     /// The model failed or panicked on this input.
@@ -52,8 +58,9 @@ pub enum Retry {
 
 impl ErrorKind {
     /// All kinds, for metrics and documentation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::BadRequest,
+        Self::Unauthorized,
         Self::Forbidden,
         Self::UnknownRoute,
         Self::MethodNotAllowed,
@@ -61,9 +68,11 @@ impl ErrorKind {
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidValue,
+        Self::RateLimited,
         Self::Overloaded,
         Self::NotReady,
         Self::Draining,
+        Self::ColdStartTimeout,
         Self::Timeout,
         Self::ModelFailed,
         Self::UpstreamFailed,
@@ -75,17 +84,18 @@ impl ErrorKind {
     pub const fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
+            Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::UnknownRoute | Self::UnknownFunction => 404,
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::InvalidValue => 422,
-            Self::Overloaded => 429,
+            Self::RateLimited | Self::Overloaded => 429,
             Self::ModelFailed | Self::Internal => 500,
             Self::UpstreamFailed => 502,
             Self::NotReady | Self::Draining => 503,
-            Self::Timeout => 504,
+            Self::ColdStartTimeout | Self::Timeout => 504,
         }
     }
 
@@ -94,6 +104,7 @@ impl ErrorKind {
     pub const fn label(self) -> &'static str {
         match self {
             Self::BadRequest => "bad_request",
+            Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::UnknownRoute => "unknown_route",
             Self::MethodNotAllowed => "method_not_allowed",
@@ -101,9 +112,11 @@ impl ErrorKind {
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidValue => "invalid_value",
+            Self::RateLimited => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::NotReady => "not_ready",
             Self::Draining => "draining",
+            Self::ColdStartTimeout => "cold_start_timeout",
             Self::Timeout => "timeout",
             Self::ModelFailed => "model_failed",
             Self::UpstreamFailed => "upstream_failed",
@@ -116,16 +129,19 @@ impl ErrorKind {
     pub const fn title(self) -> &'static str {
         match self {
             Self::BadRequest => "the request is not well-formed",
-            Self::Forbidden => "the request may not come from there",
+            Self::Unauthorized => "the request needs a valid key or token",
+            Self::Forbidden => "the sender may not do this",
             Self::UnknownRoute => "no such path",
             Self::MethodNotAllowed => "the path does not take this method",
             Self::UnknownFunction => "no such function",
             Self::TooLarge => "the body is too large",
             Self::UnsupportedMediaType => "the body must be application/json",
             Self::InvalidValue => "a value in the body is not valid",
+            Self::RateLimited => "the key allows no more requests now",
             Self::Overloaded => "all slots are taken",
             Self::NotReady => "the instance is not ready",
             Self::Draining => "the instance is about to stop",
+            Self::ColdStartTimeout => "no instance became ready in time",
             Self::Timeout => "the deadline has passed",
             Self::ModelFailed => "the model failed on this input",
             Self::UpstreamFailed => "no instance answered",
@@ -138,6 +154,7 @@ impl ErrorKind {
     pub const fn retry(self) -> Retry {
         match self {
             Self::BadRequest
+            | Self::Unauthorized
             | Self::Forbidden
             | Self::UnknownRoute
             | Self::MethodNotAllowed
@@ -147,7 +164,9 @@ impl ErrorKind {
             | Self::InvalidValue
             | Self::Timeout
             | Self::ModelFailed => Retry::Never,
-            Self::Overloaded | Self::NotReady | Self::Draining => Retry::Always,
+            Self::RateLimited | Self::Overloaded | Self::NotReady | Self::Draining | Self::ColdStartTimeout => {
+                Retry::Always
+            }
             Self::UpstreamFailed | Self::Internal => Retry::IfPure,
         }
     }
@@ -172,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_the_client_did_wrong_is_never_retried() {
-        for kind in ErrorKind::ALL.into_iter().filter(|k| k.status() < 500 && *k != ErrorKind::Overloaded) {
+        for kind in ErrorKind::ALL.into_iter().filter(|k| k.status() < 500 && k.status() != 429) {
             assert_eq!(kind.retry(), Retry::Never, "{kind}");
         }
     }

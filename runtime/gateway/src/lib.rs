@@ -4,9 +4,14 @@
 //! - [`Gateway`]: the whole path of a request, on one screen.
 //! - [`serve`]: its HTTP server.
 //! - [`Settings`]: its limits.
+//! - [`config`]: all of its settings, from a file, the environment and flags.
+//! - [`access`]: who may use it. [`tls`]: its certificates.
 
+pub mod access;
 mod api;
 mod body;
+mod changed;
+pub mod config;
 mod error;
 mod flights;
 mod forward;
@@ -18,7 +23,9 @@ mod pool;
 mod route;
 mod serve;
 mod settings;
+pub mod tls;
 
+pub use error::Error;
 pub use gateway::Gateway;
 pub use serve::serve;
 pub use settings::Settings;

@@ -6,6 +6,8 @@
     reason = "clippy sees the functions that tests share as production code"
 )]
 
+mod access;
 mod control;
 mod forward;
 mod house;
+mod tls;
