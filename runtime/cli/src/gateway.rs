@@ -1,0 +1,95 @@
+//! `drover gateway`: the front door of a cluster.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use drover_core::config::EXIT_BAD_CONFIG;
+use drover_engine::{Alone, Fixed};
+use drover_gateway::access::Access;
+use drover_gateway::config::GatewayConfig;
+use drover_gateway::tls::Tls;
+use drover_gateway::{Gateway, Parts};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::args::GatewayArgs;
+use crate::control::print;
+use crate::signals::Signals;
+
+/// Connections that wait to be accepted; the kernel may allow fewer.
+const BACKLOG: i32 = 4096;
+
+/// Reads the settings, listens, serves, and drains at the first signal.
+pub(crate) async fn gateway(args: &GatewayArgs) -> anyhow::Result<ExitCode> {
+    let layers = args.layers();
+    let config = match GatewayConfig::read(&layers) {
+        Ok(config) => config,
+        Err(e) => return Ok(bad_config(&e)),
+    };
+    if args.print_config {
+        print(&config.print(&layers));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let access = match Access::open(config.access.clone()).await {
+        Ok(access) => access,
+        Err(e) => return Ok(bad_config(&e)),
+    };
+    let tls = match config.tls.as_ref().map(|files| Tls::open(&files.cert, &files.key)).transpose() {
+        Ok(tls) => tls,
+        Err(e) => return Ok(bad_config(&e)),
+    };
+    let mut signals = Signals::new()?;
+    let listeners = config.listen.iter().map(|address| listen(*address)).collect::<anyhow::Result<Vec<_>>>()?;
+    let fixed = Fixed::start(config.functions).await;
+    let stop = CancellationToken::new();
+    let gateway = Gateway::new(Parts {
+        catalog: Arc::clone(&fixed) as _,
+        scheduler: Arc::clone(&fixed) as _,
+        peers: Arc::new(Alone::default()),
+        access,
+        settings: config.settings,
+        stop: stop.clone(),
+    })?;
+    for listener in &listeners {
+        eprintln!("drover gateway: listens on {}", listener.local_addr()?);
+    }
+    let server = drover_gateway::serve(listeners, tls, gateway, stop.clone());
+    tokio::pin!(server);
+    tokio::select! {
+        () = &mut server => return Ok(ExitCode::SUCCESS),
+        () = signals.next() => stop.cancel(),
+        () = stop.cancelled() => {}
+    }
+    tokio::select! {
+        () = server => Ok(ExitCode::SUCCESS),
+        // Asked twice: at once.
+        () = signals.next() => Ok(ExitCode::FAILURE),
+    }
+}
+
+/// Says what is wrong with the settings.
+fn bad_config(why: &impl std::fmt::Display) -> ExitCode {
+    eprintln!("drover gateway: {why}");
+    ExitCode::from(EXIT_BAD_CONFIG)
+}
+
+/// Listens on `address`. Another gateway may do so at the same time: a new one takes over the address
+/// while the old one finishes what it has.
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let open = || {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_reuse_port(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    open().with_context(|| format!("the gateway cannot listen on {address}"))
+}
