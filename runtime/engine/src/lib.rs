@@ -2,12 +2,14 @@
 //!
 //! - [`catalog`]: the trait [`Catalog`], which shows who runs where.
 //! - [`scheduler`]: the trait [`Scheduler`], which decides how many run.
-//! - [`fixed`]: both traits for functions at addresses that a person wrote down.
-//! - [`job`]: a Nomad job file as one machine understands it.
 //! - [`peers`]: the trait [`Peers`], which shows the other gateways and which of all scales.
-//! - [`local`]: both traits for one machine without Nomad: processes, ports, limits, checks.
+//! - [`cluster`]: all three traits for Nomad and Consul.
+//! - [`local`]: the first two for one machine without Nomad: processes, ports, limits, checks.
+//! - [`fixed`]: the first two for functions at addresses that a person wrote down.
+//! - [`job`]: a Nomad job file as one machine understands it.
 
 pub mod catalog;
+pub mod cluster;
 pub mod fixed;
 pub mod job;
 pub mod local;
