@@ -25,6 +25,8 @@ const TAIL_BYTES: (usize, usize) = (16 * 1024, 4 * 1024 * 1024);
 const PAUSE: Duration = Duration::from_millis(300);
 /// What is there has come after this time at the latest.
 const TAIL_LIMIT: Duration = Duration::from_secs(2);
+/// How long Nomad may take to begin to answer.
+const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// A longer line is cut in pieces.
 const LINE_MAX_BYTES: usize = 16 * 1024;
 
@@ -121,7 +123,9 @@ impl Writer {
     async fn run(self) {
         let mut backoff = Backoff::default();
         loop {
-            match self.nomad.stream(&self.ask()).await {
+            let unanswered = || ApiError::Unreachable("Nomad does not answer in time".into());
+            let answer = tokio::time::timeout(ANSWER_LIMIT, self.nomad.stream(&self.ask())).await;
+            match answer.unwrap_or_else(|_| Err(unanswered())) {
                 Ok(Some(answer)) => return self.copy(answer.bytes_stream().boxed()).await,
                 // A task that has not begun has no log yet.
                 Ok(None) | Err(_) if self.query.follow => tokio::time::sleep(backoff.next()).await,
@@ -156,10 +160,15 @@ impl Writer {
         let mut is_past = self.was_there;
         let (mut past, mut n_bytes, limit) = (VecDeque::new(), 0, Instant::now() + TAIL_LIMIT);
         loop {
-            let until = if is_past { limit.min(Instant::now() + PAUSE) } else { Instant::now() + TAIL_LIMIT };
+            let until = match (self.query.follow, is_past) {
+                (false, _) => limit,
+                (true, true) => limit.min(Instant::now() + PAUSE),
+                (true, false) => Instant::now() + TAIL_LIMIT,
+            };
             let piece = tokio::time::timeout_at(until, from.next()).await;
             let is_pause = piece.is_err();
-            let is_end = matches!(piece, Ok(None | Some(Err(_))));
+            // A log that is not followed ends by itself, unless its node is in trouble.
+            let is_end = matches!(piece, Ok(None | Some(Err(_)))) || (is_pause && !self.query.follow);
             let mut new = match &piece {
                 Ok(Some(Ok(piece))) => {
                     n_bytes += piece.as_ref().len();
