@@ -8,6 +8,7 @@
     reason = "a test that cannot go on must fail, loudly"
 )]
 
+pub mod bench;
 mod built;
 mod consul;
 mod eventually;
