@@ -7,7 +7,7 @@
 # loopback it asks for keys. Make one, and put the file of keys into a Nomad variable, from where the
 # running gateway takes each change within seconds:
 #
-#   drover key new shop > keys.toml
+#   drover key new shop >> keys.toml
 #   nomad var put nomad/jobs/gateway keys=@keys.toml
 #
 # `nomad job stop gateway` finishes what is in flight first.

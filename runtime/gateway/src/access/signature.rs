@@ -96,7 +96,7 @@ mod tests {
         let verify =
             |message: &str| jsonwebtoken::crypto::verify(SIGNATURE, message.as_bytes(), &key, Algorithm::RS256);
         assert!(verify(MESSAGE).unwrap());
-        assert!(!verify(&MESSAGE.replace("Z1", "Z2")).unwrap());
+        assert!(!verify(&MESSAGE.replace("Iq", "Ir")).unwrap());
         let other = DecodingKey::from_secret(b"shared");
         for algorithm in [Algorithm::RS256, Algorithm::HS256, Algorithm::RS512] {
             assert!(jsonwebtoken::crypto::verify(SIGNATURE, MESSAGE.as_bytes(), &other, algorithm).is_err());
