@@ -117,7 +117,7 @@ pub(crate) enum Command {
 /// Keys of the gateway.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Print a new key, once, and what goes into the file of keys.
+    /// Print a new key to standard error, once, and what goes into the file of keys to standard output.
     New {
         /// Whose key it is: shown in logs and metrics.
         name: String,

@@ -28,5 +28,7 @@ pub use nomad::Nomad;
 #[must_use]
 pub fn client() -> reqwest::Client {
     let limit = std::time::Duration::from_secs(30);
+    // The crate's features are those of all who use it, and one of them speaks TLS.
+    let _chosen_before = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().no_proxy().timeout(limit).build().expect("a client without TLS can be made")
 }

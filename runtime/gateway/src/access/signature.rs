@@ -69,3 +69,37 @@ impl JwtVerifier for Ring {
         self.algorithm
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // A key of `openssl genrsa 2048`, which was thrown away, and a signature of `openssl dgst -sha256 -sign`.
+    const N: &str = concat!(
+        "pbOIMsVD4uOyJ8e_hx9pYbhgqmHBAJ--W-BwCPeivPaXRVbLVzKTQh6GSvdiWFMCjDj5X6vFwEguSKsmf0FkuTaPIvRpjdR0RbUH",
+        "w23-l5pE8e7NIzs8LKklTlAPRKt3VIBkrzl83vTd4sTgSWq4TeoKlcpN6xrYXZao_wpCDwOZRpTUYxS4yM5VfOe0oIUdgZFhwZwH",
+        "OZJQGnuR5mNY1JhLShdKrF2YjoxhTpVwenyLOcnmGrmod4lAswn763unQLHj8WUomeBbI89OcMyl_pubAGqjysdizZ99TahM34U7",
+        "nazJh6OH6CtAjvpFCJ8JLT2M2J0mjaccI3zhMR5ZYw",
+    );
+    const MESSAGE: &str = "eyJhbGciOiJSUzI1NiJ9.eyJmdW5jdGlvbnMiOiIqIn0";
+    const SIGNATURE: &str = concat!(
+        "I2xwyaKZ_M8AsCr2eSDcrRv6vC1sKqbn9oxIJfI7CnPjg0wtGyHFVANSqh4nKR3o08xom1F2X8k_0GonlZd3Duez8UbAIbwZHd10",
+        "Wmn-dtRXyq-FF1qzgbSSRP-73zhV_xMOVLPf-L8_C3CposXB8McsLJINO7ktDtnJXT_AFvqGpJCGft6YYi6qPC6-k105kJtYILiM",
+        "22AG0CHw2_nj7Xlzucx-nLbf6jsxKys6-WrqdjIDMHfCu8rzXG6fucyG09cah-OrsAj83SJmdml6ZcpR2zo3FF06uSdjPxr2CnlY",
+        "rXjL-PVo-23Il64AegqVJiwrrmdPYGU1sEWSz0xCpQ",
+    );
+
+    #[test]
+    fn an_rsa_signature_of_openssl_is_good_for_its_message_only() {
+        install();
+        let key = DecodingKey::from_rsa_components(N, "AQAB").unwrap();
+        let verify =
+            |message: &str| jsonwebtoken::crypto::verify(SIGNATURE, message.as_bytes(), &key, Algorithm::RS256);
+        assert!(verify(MESSAGE).unwrap());
+        assert!(!verify(&MESSAGE.replace("Iq", "Ir")).unwrap());
+        let other = DecodingKey::from_secret(b"shared");
+        for algorithm in [Algorithm::RS256, Algorithm::HS256, Algorithm::RS512] {
+            assert!(jsonwebtoken::crypto::verify(SIGNATURE, MESSAGE.as_bytes(), &other, algorithm).is_err());
+        }
+    }
+}

@@ -6,12 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use drover_core::{ErrorKind, FunctionName};
 use drover_gateway::Error;
 use drover_gateway::access::{
     Access, AccessConfig, Admin, Digest, Functions, Grant, JwksSource, JwtConfig, NewKey, WithoutFunctions,
 };
-use http::{HeaderMap, HeaderValue, header};
+use drover_gateway::tls::Tls;
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
@@ -20,6 +27,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::house::eventually;
+use crate::tls::Files;
 
 fn headers(secret: &str) -> HeaderMap {
     let value = HeaderValue::from_str(&format!("Bearer {secret}")).unwrap();
@@ -331,6 +339,38 @@ async fn an_unknown_key_id_asks_the_provider_at_most_once_a_minute() {
         assert_eq!(refused(&access, "penguins", &third.token("3", &good())).await, Some(ErrorKind::Unauthorized));
     }
     assert_eq!(asked.load(Ordering::SeqCst), 2, "a minute has not passed");
+}
+
+#[tokio::test]
+async fn public_keys_come_over_tls_from_whom_the_ca_vouches_for() {
+    let (files, signer) = (Files::new(), Signer::ed());
+    let tls = Tls::open(&files.cert, &files.key).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let text = json!({ "keys": [signer.jwk("1")] }).to_string();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            // A client that does not trust the certificate ends the handshake.
+            let Ok(stream) = tls.accept(stream).await else { continue };
+            let text = text.clone();
+            let answer = service_fn(move |_: Request<Incoming>| {
+                let text = text.clone();
+                async { Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(text))) }
+            });
+            tokio::spawn(async move {
+                let server = auto::Builder::new(TokioExecutor::new());
+                let _ = server.serve_connection(TokioIo::new(stream), answer).await;
+            });
+        }
+    });
+    let stranger = Files::new();
+    for (ca, wanted) in [(&files.cert, None), (&stranger.cert, Some(ErrorKind::NotReady))] {
+        let mut config = jwt(JwksSource::Url(format!("https://localhost:{port}/jwks.json")));
+        config.jwt.as_mut().unwrap().ca = Some(ca.clone());
+        let access = Access::open(config).await.unwrap();
+        assert_eq!(refused(&access, "penguins", &signer.token("1", &good())).await, wanted);
+    }
 }
 
 #[tokio::test]

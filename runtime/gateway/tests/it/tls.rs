@@ -21,14 +21,14 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::house::eventually;
 
 /// Files of a certificate for `localhost`.
-struct Files {
-    cert: PathBuf,
-    key: PathBuf,
+pub(crate) struct Files {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
     dir: TempDir,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let dir = TempDir::new().unwrap();
         let files = Self { cert: dir.path().join("cert.pem"), key: dir.path().join("key.pem"), dir };
         files.renew();
