@@ -145,7 +145,7 @@ job "gateway" {
       name     = "drover-gateway"
       port     = "http"
       provider = var.provider
-      tags     = ["drover", "gateway", var.tls_cert != "" ? "https" : "http"]
+      tags     = ["gateway", var.tls_cert != "" ? "https" : "http"]
 
       check {
         name            = "ready"

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use drover_engine::{Instance, LogLine};
@@ -12,17 +13,22 @@ use crate::args::Place;
 use crate::client::{Client, successful};
 use crate::table::table;
 
-/// Shows functions and instances.
+/// Changes of counts that are shown.
+const DECISIONS_SHOWN: usize = 8;
+
+/// Shows functions, instances and how they were scaled.
 pub(crate) async fn status(place: &Place, as_json: bool) -> anyhow::Result<ExitCode> {
     let client = Client::new(place.gateway());
     let functions = client.call("GET", "/api/functions", None).await?;
     let instances = client.call("GET", "/api/instances", None).await?;
+    let decisions = client.call("GET", "/api/decisions", None).await?;
     if as_json {
-        let both = json!({ "functions": functions, "instances": instances });
-        print(&format!("{}\n", serde_json::to_string_pretty(&both)?));
+        let all = json!({ "functions": functions, "instances": instances, "decisions": decisions });
+        print(&format!("{}\n", serde_json::to_string_pretty(&all)?));
         return Ok(ExitCode::SUCCESS);
     }
-    let mut rows = vec![["FUNCTION", "READY", "WANTED", "RANGE", "IN FLIGHT"].map(String::from).to_vec()];
+    let heads = ["FUNCTION", "READY", "COUNT", "RANGE", "IN FLIGHT", "QUEUE", "WANTED", "WHY"];
+    let mut rows = vec![heads.map(String::from).to_vec()];
     for f in functions.as_array().into_iter().flatten() {
         let max = if f["max"] == json!(u32::MAX) { "any".into() } else { f["max"].to_string() };
         rows.push(vec![
@@ -31,6 +37,9 @@ pub(crate) async fn status(place: &Place, as_json: bool) -> anyhow::Result<ExitC
             f["count"].to_string(),
             format!("{}-{max}", f["min"]),
             f["in_flight"].to_string(),
+            f["waiting"].to_string(),
+            f["wanted"].as_u64().map(|n| n.to_string()).unwrap_or_default(),
+            f["trouble"].as_str().or(f["why"].as_str()).unwrap_or_default().into(),
         ]);
     }
     print(&table(&rows));
@@ -45,13 +54,33 @@ pub(crate) async fn status(place: &Place, as_json: bool) -> anyhow::Result<ExitC
             instance.pid.map(|pid| pid.to_string()).unwrap_or_default(),
             instance.restarts.to_string(),
             value["in_flight"].to_string(),
-            instance.reason.unwrap_or_default(),
+            value["out"].as_str().map(|out| format!("out: {out}")).or(instance.reason).unwrap_or_default(),
         ]);
     }
     if rows.len() > 1 {
         print(&format!("\n{}", table(&rows)));
     }
+    show_decisions(&decisions);
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows the newest decisions that changed a count.
+fn show_decisions(decisions: &Value) {
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
+    let mut rows = vec![["SCALED", "AGO", "FROM", "TO", "WHY"].map(String::from).to_vec()];
+    for decided in decisions.as_array().into_iter().flatten().take(DECISIONS_SHOWN) {
+        let age = now_ms.saturating_sub(decided["at_unix_ms"].as_u64().unwrap_or_default().into()) / 1000;
+        rows.push(vec![
+            decided["function"].as_str().unwrap_or_default().into(),
+            humantime::format_duration(Duration::from_secs(u64::try_from(age).unwrap_or(u64::MAX))).to_string(),
+            decided["from"].to_string(),
+            decided["to"].to_string(),
+            decided["why"].as_str().unwrap_or_default().into(),
+        ]);
+    }
+    if rows.len() > 1 {
+        print(&format!("\n{}", table(&rows)));
+    }
 }
 
 /// Asks for so many instances.

@@ -83,10 +83,12 @@ impl Gateway {
             let name = &status.function;
             let lane = self.lanes.find(name.as_str()).ok();
             let load = lane.as_ref().map(|lane| lane.load());
-            let last = self.decisions.last(name);
+            let newest = self.decisions.newest(name);
             json!({
                 "name": name.as_str(),
                 "count": status.count,
+                "wanted": newest.as_ref().map(|decision| decision.wanted),
+                "why": newest.as_ref().map(|decision| decision.reason.to_string()),
                 "min": status.min,
                 "max": status.max,
                 "scales": status.scales,
@@ -96,7 +98,6 @@ impl Gateway {
                 "waiting": load.map_or(0, |load| load.n_waiting),
                 "requests_total": load.map_or(0, |load| load.n_requests),
                 "trouble": status.trouble,
-                "last_decision": last,
                 "url": format!("/functions/{name}/"),
             })
         };

@@ -208,6 +208,7 @@ impl Herd {
         let decision = self.scaler.decide(input);
         lane.metrics.count.set(f64::from(status.count));
         lane.metrics.wanted.set(f64::from(decision.wanted));
+        gateway.decisions.note(&status.function, decision.clone());
         if !status.scales {
             return;
         }

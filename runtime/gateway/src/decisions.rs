@@ -1,6 +1,6 @@
 //! The last decisions on how many instances run, and why.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use drover_core::FunctionName;
@@ -10,9 +10,12 @@ use serde::Serialize;
 /// Decisions that are kept, of all functions.
 const KEPT: usize = 500;
 
-/// The last decisions that changed something, the newest last.
+/// The last decisions that changed something, and the newest on each function.
 #[derive(Debug, Default)]
-pub(crate) struct Decisions(Mutex<VecDeque<Decided>>);
+pub(crate) struct Decisions {
+    changes: Mutex<VecDeque<Decided>>,
+    newest: Mutex<BTreeMap<FunctionName, Decision>>,
+}
 
 /// A decision on a function.
 #[derive(Debug, Clone, Serialize)]
@@ -31,23 +34,27 @@ pub(crate) struct Decided {
 }
 
 impl Decisions {
-    /// Adds one.
+    /// Adds one that changed something.
     pub(crate) fn add(&self, decided: Decided) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() == KEPT {
             kept.pop_front();
         }
         kept.push_back(decided);
     }
 
-    /// Returns all that are kept, the newest first.
+    /// Notes the newest on a function, whether it changed something or not.
+    pub(crate) fn note(&self, function: &FunctionName, decision: Decision) {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).insert(function.clone(), decision);
+    }
+
+    /// Returns all that changed something and are kept, the newest first.
     pub(crate) fn all(&self) -> Vec<Decided> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner).iter().rev().cloned().collect()
     }
 
     /// Returns the newest on a function.
-    pub(crate) fn last(&self, function: &FunctionName) -> Option<Decided> {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.iter().rev().find(|decided| decided.function == *function).cloned()
+    pub(crate) fn newest(&self, function: &FunctionName) -> Option<Decision> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner).get(function).cloned()
     }
 }

@@ -42,6 +42,7 @@ impl Place {
                  group "g" {{
                    count = 2
                    scaling {{
+                     enabled = false
                      min = 1
                      max = 3
                    }}

@@ -17,7 +17,10 @@ fn everything_a_person_does_in_one_sitting() {
 
     let status = good(&place.drover(&["status"]));
     assert!(
-        status.starts_with("FUNCTION  READY  WANTED  RANGE  IN FLIGHT\nherd      2      2       1-3    0\n"),
+        status.starts_with(concat!(
+            "FUNCTION  READY  COUNT  RANGE  IN FLIGHT  QUEUE  WANTED  WHY\n",
+            "herd      2      2      1-3    0          0      ",
+        )),
         "{status}"
     );
     assert_eq!(good(&place.drover(&["invoke", "herd", "{}"])), "ok\n");
