@@ -32,7 +32,7 @@ pub(crate) async fn against_bare(prepared: &Prepared, plan: &Plan, report: &mut 
     report.raw("throughput", &rounds.done)?;
     let [default, get, post, inline, threads] = rounds.each()?;
     let mut add = |what: &str, a: &Done<Window>, b: &Done<Window>, target| {
-        report.add(rounds.row("throughput", what, a, b, target))
+        report.add(rounds.row("throughput", what, a, b, target));
     };
     add("penguins : bare hyper", default, get, Target::AtLeast(0.45));
     add("penguins : bare hyper that reads the same POST", default, post, Target::None);
