@@ -1,8 +1,8 @@
 //! Requests a second of penguins, against hyper alone and against Python.
 
 use drover_testkit::bench::machine::SERVER_CORE;
-use drover_testkit::bench::report::{Report, Row, Target, per_second};
-use drover_testkit::bench::rounds::{self, Contender, Done, Rounds};
+use drover_testkit::bench::report::{Report, Target};
+use drover_testkit::bench::rounds::{self, Contender, Done};
 use drover_testkit::bench::server::Server;
 use drover_testkit::bench::wrk::{Shot, Window};
 use drover_testkit::bench::{Plan, Result};
@@ -32,7 +32,7 @@ pub(crate) async fn against_bare(prepared: &Prepared, plan: &Plan, report: &mut 
     report.raw("throughput", &rounds.done)?;
     let [default, get, post, inline, threads] = rounds.each()?;
     let mut add = |what: &str, a: &Done<Window>, b: &Done<Window>, target| {
-        report.add(row(&rounds, "throughput", what, a, b, target));
+        report.add(rounds.row("throughput", what, a, b, target));
     };
     add("penguins : bare hyper", default, get, Target::AtLeast(0.45));
     add("penguins : bare hyper that reads the same POST", default, post, Target::None);
@@ -57,37 +57,8 @@ pub(crate) async fn against_python(prepared: &Prepared, plan: &Plan, report: &mu
     let rounds = rounds::run(plan, CONNECTIONS, &contenders).await?;
     report.raw("python", &rounds.done)?;
     let [ours, sklearn, onnx] = rounds.each()?;
-    let mut add =
-        |what: &str, peer: &Done<Window>, target| report.add(row(&rounds, "python", what, ours, peer, target));
+    let mut add = |what: &str, peer: &Done<Window>, target| report.add(rounds.row("python", what, ours, peer, target));
     add("penguins : FastAPI + scikit-learn", sklearn, Target::AtLeast(250.0));
     add("penguins : FastAPI + onnxruntime", onnx, Target::AtLeast(10.0));
     Ok(())
-}
-
-fn row(
-    rounds: &Rounds<Window>,
-    measure: &'static str,
-    what: &str,
-    a: &Done<Window>,
-    b: &Done<Window>,
-    target: Target,
-) -> Row {
-    Row {
-        measure,
-        what: what.to_owned(),
-        value: a.per_second() / b.per_second(),
-        unit: "x",
-        target,
-        absolute: format!(
-            "{} : {}, CPU {:.1} : {:.1} us each, p50 {:.2} : {:.2} ms",
-            per_second(a.per_second()),
-            per_second(b.per_second()),
-            a.cpu_us(),
-            b.cpu_us(),
-            a.p50_ms(),
-            b.p50_ms()
-        ),
-        load_average: rounds.load_average,
-        others: Some(rounds.others()),
-    }
 }

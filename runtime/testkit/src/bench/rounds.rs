@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::machine::{Busy, load_average};
+use super::report::{Row, Target, per_second};
 use super::server::Server;
 use super::wrk::{self, Shot, Window};
 use super::{Plan, Result};
@@ -74,10 +75,41 @@ impl<W: Measured> Rounds<W> {
         Ok(self.done.as_slice().try_into()?)
     }
 
+    /// Returns what the contender with this name did, if there was one.
+    #[must_use]
+    pub fn of(&self, name: &str) -> Option<&Done<W>> {
+        self.done.iter().find(|done| done.name == name)
+    }
+
     /// Returns how busy others kept the machine in the worst window, in parts of one core.
     #[must_use]
     pub fn others(&self) -> f64 {
         self.done.iter().flat_map(|done| &done.windows).map(|window| window.busy().others).fold(0.0, f64::max)
+    }
+}
+
+impl Rounds<Window> {
+    /// Returns the row that says how often `a` gives the answers a second of `b`.
+    #[must_use]
+    pub fn row(&self, measure: &'static str, what: &str, a: &Done<Window>, b: &Done<Window>, target: Target) -> Row {
+        Row {
+            measure,
+            what: what.to_owned(),
+            value: a.per_second() / b.per_second(),
+            unit: "x",
+            target,
+            absolute: format!(
+                "{} : {}, CPU {:.1} : {:.1} us each, p50 {:.2} : {:.2} ms",
+                per_second(a.per_second()),
+                per_second(b.per_second()),
+                a.cpu_us(),
+                b.cpu_us(),
+                a.p50_ms(),
+                b.p50_ms()
+            ),
+            load_average: self.load_average,
+            others: Some(self.others()),
+        }
     }
 }
 
@@ -86,6 +118,12 @@ impl<W> Done<W> {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns its windows.
+    #[must_use]
+    pub fn windows(&self) -> &[W] {
+        &self.windows
     }
 
     /// Returns the median of a figure over the windows.
