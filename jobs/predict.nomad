@@ -158,6 +158,11 @@ job "predict" {
   type        = "service"
   datacenters = var.datacenters
 
+  # The gateway takes jobs that say so for functions, also those at count 0, which no catalog lists.
+  meta {
+    drover = "function"
+  }
+
   # Every change of the count is a deployment, and Nomad refuses to scale while one is active. With
   # max_parallel = 0 there are none.
   update {

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod gateway;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,6 +9,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use drover_engine::local::{Launch, Record};
+
+pub(crate) use gateway::GatewayArgs;
 
 /// ML models as small functions, on this machine or on Nomad.
 #[derive(Debug, Parser)]
@@ -44,6 +48,11 @@ impl Place {
 pub(crate) enum Command {
     /// Run functions on this machine, from the same job files as on Nomad.
     Up(Up),
+    /// Run the front door of a cluster: finds, queues, balances.
+    Gateway(Box<GatewayArgs>),
+    /// Make keys for the gateway.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Show functions and instances.
     Status {
         /// Print JSON.
@@ -103,6 +112,19 @@ pub(crate) enum Command {
     /// Become a task's program, tied to its parent and inside its cgroups.
     #[command(hide = true)]
     Launch(LaunchArgs),
+}
+
+/// Keys of the gateway.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Print a new key to standard error, once, and what goes into the file of keys to standard output.
+    New {
+        /// Whose key it is: shown in logs and metrics.
+        name: String,
+        /// The functions that it is for, with commas between; `*` is all.
+        #[arg(long, value_name = "NAMES", default_value = "*", value_delimiter = ',')]
+        functions: Vec<String>,
+    },
 }
 
 /// What `drover up` runs.

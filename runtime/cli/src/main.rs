@@ -4,7 +4,10 @@ mod args;
 mod client;
 mod control;
 mod doctor;
+mod gateway;
+mod key;
 mod new;
+mod signals;
 mod table;
 mod up;
 
@@ -16,7 +19,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use args::{Cli, Command};
+use args::{Cli, Command, KeyCommand};
 
 fn main() -> ExitCode {
     let cli = Cli::parse_from(args::with_long_flags(std::env::args_os()));
@@ -46,6 +49,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         let place = cli.place;
         match cli.command {
             Command::Up(up) => up::up(up, &place).await,
+            Command::Gateway(gateway) => gateway::gateway(&gateway).await,
+            Command::Key(KeyCommand::New { name, functions }) => key::new(&name, &functions),
             Command::Status { json } => control::status(&place, json).await,
             Command::Scale { name, count } => control::scale(&place, &name, count).await,
             Command::Logs { name, follow, tail, json } => control::logs(&place, &name, follow, tail, json).await,

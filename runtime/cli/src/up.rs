@@ -16,13 +16,14 @@ use drover_core::FunctionName;
 use drover_engine::local::{Launcher, LocalEngine, Settings};
 use drover_engine::{Catalog, InstanceState, Snapshot};
 use drover_gateway::Gateway;
+use drover_gateway::access::{Access, AccessConfig};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Place, Up};
 use crate::client::Client;
 use crate::control::print;
+use crate::signals::Signals;
 use jobs::Plan;
 use terminal::Terminal;
 
@@ -71,10 +72,11 @@ pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
         catalog: Arc::clone(&engine) as _,
         scheduler: Arc::clone(&engine) as _,
         peers: Arc::new(drover_engine::Alone::default()),
+        access: Access::open(AccessConfig::default()).await?,
         settings: drover_gateway::Settings::default(),
         stop: stop.clone(),
     })?;
-    let server = tokio::spawn(drover_gateway::serve(listener, gateway, stop.clone()));
+    let server = tokio::spawn(drover_gateway::serve(vec![listener], None, gateway, stop.clone()));
     let url = format!("http://{address}");
     let welcome = tokio::spawn(welcome(Arc::clone(&engine), url, names));
     let watching = if args.watch { Some(watch::start(plan.functions, Arc::clone(&engine), terminal)?) } else { None };
@@ -100,7 +102,7 @@ pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
     };
-    served.context("the gateway failed")??;
+    served.context("the gateway failed")?;
     show.abort();
     terminal.say("stopped");
     Ok(ExitCode::SUCCESS)
@@ -133,29 +135,4 @@ async fn welcome(engine: Arc<LocalEngine>, url: String, names: Vec<FunctionName>
         }
     }
     print(&format!("{text}\n"));
-}
-
-/// The signals that ask a process to stop.
-struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
-        }
-    }
 }

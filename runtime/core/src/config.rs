@@ -16,6 +16,10 @@ pub trait Source {
     fn get(&self, key: &str) -> Option<String>;
     /// Returns every key that begins with `prefix`.
     fn keys(&self, prefix: &str) -> Vec<String>;
+    /// Returns what a person calls `key`, such as the file and line that set it; unless implemented, the key.
+    fn name(&self, key: &str) -> String {
+        key.into()
+    }
 }
 
 /// The environment of this process.
@@ -74,7 +78,7 @@ impl<'a> Reader<'a> {
         match parse(&text) {
             Ok(value) => Some(value),
             Err(why) => {
-                self.mistakes.push(format!("{key}: {why}"));
+                self.mistakes.push(format!("{}: {why}", self.source.name(key)));
                 None
             }
         }

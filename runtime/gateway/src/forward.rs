@@ -24,7 +24,7 @@ const TURNS_MAX: u32 = 100;
 /// How an attempt ended.
 enum Attempt {
     /// With an answer.
-    Answered(Response<Incoming>, Wire),
+    Answered(Box<Response<Incoming>>, Wire),
     /// The instance is full, or about to stop: it ran nothing of it.
     TurnedAway(StatusCode),
     /// Nothing was sent.
@@ -42,12 +42,12 @@ impl Gateway {
     /// it, as often as the settings and the function's budget allow; never past its deadline.
     pub(crate) async fn forward(
         self: &Arc<Self>,
-        lane: &Arc<Lane>,
+        visit: Visit,
         head: Parts,
         body: Incoming,
         times: &Times,
     ) -> Result<Response<Body>, Error> {
-        let visit = lane.enter(times.started);
+        let lane = &Arc::clone(visit.lane());
         let limit = self.time_limit(&head.headers);
         let work = async {
             let mut payload = Payload::read(body, &head, &self.settings).await?;
@@ -84,7 +84,7 @@ impl Gateway {
                         lane.cold(|timeline| timeline.answered = Some(Instant::now()));
                     }
                     lease.hold(visit);
-                    return Ok(finish(response, wire, lease, times));
+                    return Ok(finish(*response, wire, lease, times));
                 }
                 Attempt::Broken(e) if is_too_large(&e) => {
                     let most = self.settings.max_body_bytes;
@@ -162,7 +162,7 @@ impl Gateway {
         if backend.answered(status.is_server_error()) {
             self.eject(lane, backend, Out::Failing);
         }
-        Attempt::Answered(response, wire)
+        Attempt::Answered(Box::new(response), wire)
     }
 
     fn time_limit(&self, headers: &HeaderMap) -> Duration {

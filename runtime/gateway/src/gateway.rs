@@ -8,11 +8,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use drover_core::{ErrorKind, RequestId};
 use drover_engine::{Catalog, Peers, Scheduler, Snapshot};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::Access;
 use crate::backend::Backend;
 use crate::body::Body;
 use crate::decisions::Decisions;
@@ -31,6 +32,7 @@ pub struct Gateway {
     pub(crate) catalog: Arc<dyn Catalog>,
     pub(crate) scheduler: Arc<dyn Scheduler>,
     pub(crate) peers: Arc<dyn Peers>,
+    pub(crate) access: Arc<Access>,
     pub(crate) settings: Settings,
     pub(crate) lanes: Lanes,
     pub(crate) metrics: Metrics,
@@ -49,6 +51,7 @@ pub struct Gateway {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
+    pub(crate) is_tls: bool,
 }
 
 /// What a gateway needs to be made.
@@ -59,6 +62,8 @@ pub struct Parts {
     pub scheduler: Arc<dyn Scheduler>,
     /// The other gateways.
     pub peers: Arc<dyn Peers>,
+    /// Who may use it.
+    pub access: Arc<Access>,
     /// The limits.
     pub settings: Settings,
     /// Cancelled when the gateway is asked to stop.
@@ -71,7 +76,7 @@ impl Gateway {
     /// # Errors
     /// If its counters cannot be made.
     pub fn new(parts: Parts) -> Result<Arc<Self>, BuildError> {
-        let Parts { catalog, scheduler, peers, settings, stop } = parts;
+        let Parts { catalog, scheduler, peers, access, settings, stop } = parts;
         let wake = Arc::new(Notify::new());
         Ok(Arc::new(Self {
             lanes: Lanes::new(settings.clone(), Arc::clone(&wake)),
@@ -83,6 +88,7 @@ impl Gateway {
             catalog,
             scheduler,
             peers,
+            access,
             settings,
             wake,
             stop,
@@ -136,15 +142,19 @@ impl Gateway {
     ) -> Result<Response<Body>, Error> {
         let path = request.uri().path().to_owned();
         if let Some(found) = host_of(&request).and_then(|host| self.lanes.of_host(host)) {
-            return self.pass_on(lane.insert(found?), request, &path, client, times).await;
+            let lane = lane.insert(self.known(found, request.headers()).await?);
+            return self.pass_on(lane, request, &path, client, times).await;
         }
         match Route::of(&path) {
             Route::Function(name, below) => {
-                let lane = lane.insert(self.lanes.find(name)?);
+                let lane = lane.insert(self.known(self.lanes.find(name), request.headers()).await?);
                 self.pass_on(lane, request, below, client, times).await
             }
             Route::Api(below) => {
-                guard::check(&request)?;
+                if !self.access.has_admin_key() {
+                    guard::check(&request)?;
+                }
+                self.access.check_admin(request.headers(), client.address)?;
                 self.api(below, request).await
             }
             Route::Peer(below) => self.peer(below),
@@ -157,6 +167,14 @@ impl Gateway {
         }
     }
 
+    /// Lets only those see which functions there are who have a key for any.
+    async fn known(&self, found: Result<Arc<Lane>, Error>, headers: &HeaderMap) -> Result<Arc<Lane>, Error> {
+        if found.is_err() && !self.access.is_open() {
+            self.access.check_any(headers).await?;
+        }
+        found
+    }
+
     /// Passes a request on to an instance, which sees it at `path`.
     async fn pass_on(
         self: &Arc<Self>,
@@ -167,8 +185,16 @@ impl Gateway {
         times: &Times,
     ) -> Result<Response<Body>, Error> {
         let (mut head, body) = request.into_parts();
+        let grant = if self.access.is_open() {
+            None
+        } else {
+            let grant = self.access.check(&lane.function, &head.headers).await?;
+            // It is for the gateway, not for instances.
+            head.headers.remove(header::AUTHORIZATION);
+            Some(grant)
+        };
         headers::remove_hop_by_hop(&mut head.headers);
-        headers::add_forwarded(&mut head.headers, &head.uri, client.address.ip(), lane.function.as_str());
+        headers::add_forwarded(&mut head.headers, &head.uri, client, lane.function.as_str());
         // The gateway's own server has answered it already.
         head.headers.remove(header::EXPECT);
         if head.uri.path() != path || head.uri.authority().is_some() {
@@ -179,7 +205,7 @@ impl Gateway {
             let bad = |e| Error::new(ErrorKind::BadRequest, "the path cannot be passed on").with_cause(e);
             head.uri = Uri::from(target.map_err(bad)?);
         }
-        self.forward(lane, head, body, times).await
+        self.forward(lane.enter(times.started, grant), head, body, times).await
     }
 
     /// Returns the newest snapshot of the catalog.

@@ -1,8 +1,8 @@
 //! Headers that end at the gateway, and those that it adds.
 
-use std::net::IpAddr;
-
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+
+use crate::gateway::Client;
 
 /// The header that carries the request's id.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -40,7 +40,7 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Says who asked, by what name, and below which prefix the instance is seen.
-pub(crate) fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, client: IpAddr, function: &str) {
+pub(crate) fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, client: Client, function: &str) {
     if !headers.contains_key(header::HOST)
         && let Some(host) = uri.authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok())
     {
@@ -48,10 +48,10 @@ pub(crate) fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, client: IpAddr, 
     }
     let host = headers.get(header::HOST).cloned();
     let before = headers.get("x-forwarded-for").and_then(|v| v.to_str().ok()).map(|v| format!("{v}, "));
-    let chain = format!("{}{client}", before.unwrap_or_default());
+    let chain = format!("{}{}", before.unwrap_or_default(), client.address.ip());
     for (name, value) in [
         ("x-forwarded-for", HeaderValue::try_from(chain).ok()),
-        ("x-forwarded-proto", Some(HeaderValue::from_static("http"))),
+        ("x-forwarded-proto", Some(HeaderValue::from_static(if client.is_tls { "https" } else { "http" }))),
         ("x-forwarded-host", host),
         ("x-forwarded-prefix", HeaderValue::try_from(format!("/functions/{function}")).ok()),
     ] {
@@ -82,7 +82,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", HeaderValue::from_static("10.0.0.1"));
         headers.insert("host", HeaderValue::from_static("a.b"));
-        add_forwarded(&mut headers, &Uri::from_static("/x"), IpAddr::from([127, 0, 0, 1]), "penguins");
+        let client = Client { address: ([127, 0, 0, 1], 9).into(), is_tls: true };
+        add_forwarded(&mut headers, &Uri::from_static("/x"), client, "penguins");
+        assert_eq!(headers["x-forwarded-proto"], "https");
         assert_eq!(headers["x-forwarded-for"], "10.0.0.1, 127.0.0.1");
         assert_eq!(headers["x-forwarded-host"], "a.b");
         assert_eq!(headers["x-forwarded-prefix"], "/functions/penguins");

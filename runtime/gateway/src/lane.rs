@@ -20,6 +20,7 @@ pub(crate) use self::cold::{Phases, Timeline};
 use self::seats::Seats;
 use self::waiting::{Ticket, Waiting};
 use crate::Settings;
+use crate::access::Grant;
 use crate::backend::{Backend, Out};
 use crate::budget::Budget;
 use crate::error::Error;
@@ -67,7 +68,11 @@ pub(crate) struct Load {
 
 /// A request's presence in a lane, from its arrival to the end of its answer.
 #[derive(Debug)]
-pub(crate) struct Visit(Arc<Lane>);
+pub(crate) struct Visit {
+    lane: Arc<Lane>,
+    /// Its place among the requests of its key.
+    _grant: Option<Grant>,
+}
 
 /// A slot of an instance; dropping it gives the slot to the next request.
 #[derive(Debug)]
@@ -118,13 +123,13 @@ impl Lane {
     }
 
     /// Counts a request that has come.
-    pub(crate) fn enter(self: &Arc<Self>, now: Instant) -> Visit {
+    pub(crate) fn enter(self: &Arc<Self>, now: Instant, grant: Option<Grant>) -> Visit {
         let mut state = self.state();
         state.load.advance(now);
         state.load.n_requests += 1;
         state.load.n_inside += 1;
         state.budget.earn();
-        Visit(Arc::clone(self))
+        Visit { lane: Arc::clone(self), _grant: grant }
     }
 
     /// Waits for a free slot of any instance but `not`, if there is another.
@@ -142,10 +147,10 @@ impl Lane {
     ) -> Result<Lease, Error> {
         let (receiver, unclaimed) = {
             let mut state = self.state();
-            if place.is_some() || state.waiting.is_empty() {
-                if let Some(backend) = state.seats.take(not) {
-                    return Ok(Lease { lane: Arc::clone(self), backend, visit: None });
-                }
+            if (place.is_some() || state.waiting.is_empty())
+                && let Some(backend) = state.seats.take(not)
+            {
+                return Ok(Lease { lane: Arc::clone(self), backend, visit: None });
             }
             if state.seats.is_empty() && !self.may_wake.load(Ordering::Relaxed) {
                 let detail = format!("no instance of `{}` runs, and none is started for a request", self.function);
@@ -330,6 +335,13 @@ impl Lane {
     }
 }
 
+impl Visit {
+    /// Returns where it is.
+    pub(crate) fn lane(&self) -> &Arc<Lane> {
+        &self.lane
+    }
+}
+
 impl Lease {
     /// Keeps the request counted for as long as the slot is taken.
     pub(crate) fn hold(&mut self, visit: Visit) {
@@ -345,7 +357,7 @@ impl Drop for Lease {
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        let mut state = self.0.state();
+        let mut state = self.lane.state();
         state.load.advance(Instant::now());
         state.load.n_inside = state.load.n_inside.saturating_sub(1);
     }

@@ -4,13 +4,18 @@
 //! - [`Gateway`]: the whole path of a request, on one screen.
 //! - [`serve`]: its HTTP server.
 //! - [`Settings`]: its limits.
+//! - [`config`]: all of its settings, from a file, the environment and flags.
+//! - [`access`]: who may use it. [`tls`]: its certificates.
 
+pub mod access;
 mod api;
 mod ask;
 mod autoscale;
 mod backend;
 mod body;
 mod budget;
+mod changed;
+pub mod config;
 mod decisions;
 mod error;
 mod events;
@@ -31,5 +36,8 @@ mod settings;
 mod times;
 
 pub use gateway::{BuildError, Gateway, Parts};
+pub mod tls;
+
+pub use error::Error;
 pub use serve::serve;
 pub use settings::Settings;

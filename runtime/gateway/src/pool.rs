@@ -38,7 +38,7 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 pub(crate) struct Wire {
     sender: SendRequest<Upload>,
-    connection: Connection<TokioIo<TcpStream>, Upload>,
+    connection: Box<Connection<TokioIo<TcpStream>, Upload>>,
     has_ended: bool,
 }
 
@@ -125,7 +125,7 @@ impl Wire {
         let mut builder = http1::Builder::new();
         builder.max_buf_size(MAX_HEAD_BYTES);
         let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-        Ok(Self { sender, connection, has_ended: false })
+        Ok(Self { sender, connection: Box::new(connection), has_ended: false })
     }
 
     /// Sends a request and drives the connection until the head of the answer is there.

@@ -1,24 +1,26 @@
 //! A Consul of the test's own.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::process::{Process, free_ports, on_path};
 use crate::{client, eventually};
 
-/// A running Consul that keeps nothing.
+/// A Consul; started as [`Consul::start`] does, only the services of its agent outlive a stop.
 #[derive(Debug)]
 pub struct Consul {
     /// Where it answers, e.g. `http://127.0.0.1:40001`.
     pub url: String,
     /// Where other agents join it.
     lan: u16,
-    _process: Process,
-    _dir: TempDir,
+    command: Vec<String>,
+    process: Option<Process>,
+    dir: TempDir,
 }
 
 /// One instance of a service as Consul knows it.
@@ -62,22 +64,93 @@ impl Consul {
         };
         let dir = TempDir::new().unwrap_or_else(|e| panic!("no temporary directory: {e}"));
         let [http, rpc, lan] = free_ports();
-        let mut command = Command::new(program);
-        command.arg("agent").args(args).args(["-bind", "127.0.0.1", "-client", "127.0.0.1"]);
-        command.args(["-dns-port", "-1", "-grpc-port", "-1", "-serf-wan-port", "-1"]);
+        let mut command = vec![program.display().to_string(), "agent".into()];
+        let mut add = |args: &[&str]| command.extend(args.iter().map(|&arg| arg.to_owned()));
+        add(args);
+        add(&["-bind", "127.0.0.1", "-client", "127.0.0.1"]);
+        add(&["-dns-port", "-1", "-grpc-port", "-1", "-serf-wan-port", "-1"]);
         for (option, port) in [("-http-port", http), ("-server-port", rpc), ("-serf-lan-port", lan)] {
-            command.args([option.to_owned(), port.to_string()]);
+            add(&[option, &port.to_string()]);
         }
-        command.args(["-node", &format!("node-{http}"), "-data-dir"]).arg(dir.path().join("data"));
-        let mut process = Process::start(command, &dir.path().join("consul.log"));
-        let url = format!("http://127.0.0.1:{http}");
-        let leader = format!("{url}/v1/status/leader");
+        add(&["-node", &format!("node-{http}"), "-data-dir", &dir.path().join("data").display().to_string()]);
+        let mut consul = Self { url: format!("http://127.0.0.1:{http}"), lan, command, process: None, dir };
+        consul.start_again().await;
+        consul
+    }
+
+    /// Ends Consul; nobody answers at its address then.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Deletes what a Consul that was stopped kept: the services of its agent.
+    ///
+    /// # Panics
+    /// If it cannot be deleted.
+    pub fn forget(&mut self) {
+        let data = self.dir.path().join("data");
+        std::fs::remove_dir_all(&data).unwrap_or_else(|e| panic!("{}: {e}", data.display()));
+    }
+
+    /// Starts a Consul that was stopped, where it was and with what it kept, and waits until it has a leader.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_again(&mut self) {
+        let (program, args) = self.command.split_first().expect("a program");
+        let mut command = Command::new(program);
+        command.args(args);
+        let mut process = Process::start(command, &self.dir.path().join("consul.log"));
+        let leader = format!("{}/v1/status/leader", self.url);
         eventually("consul has a leader", Duration::from_secs(60), || {
             assert!(process.runs(), "consul ended:\n{}", process.last_lines());
             async { client().get(&leader).send().await.ok()?.json::<String>().await.ok().filter(|l| !l.is_empty()) }
         })
         .await;
-        Self { url, lan, _process: process, _dir: dir }
+        self.process = Some(process);
+    }
+
+    /// Registers an instance of `service` at `address`, ready if `status` is `passing`.
+    ///
+    /// # Panics
+    /// If Consul does not take it.
+    pub async fn register(&self, service: &str, id: &str, address: SocketAddr, tags: &[&str], status: &str) {
+        let check = json!({"CheckID": format!("check-{id}"), "Name": "ready", "TTL": "1h", "Status": status});
+        let registration = json!({
+            "Name": service, "ID": id, "Address": address.ip(), "Port": address.port(), "Tags": tags,
+            "Meta": {"version": "1"}, "Check": check,
+        });
+        self.put("/v1/agent/service/register", &registration).await;
+    }
+
+    /// Changes what the check of the instance `id` says.
+    ///
+    /// # Panics
+    /// If Consul does not take it.
+    pub async fn set_status(&self, id: &str, status: &str, output: &str) {
+        let path = format!("/v1/agent/check/update/check-{id}");
+        self.put(&path, &json!({"Status": status, "Output": output})).await;
+    }
+
+    /// Takes the instance `id` out of the catalog.
+    ///
+    /// # Panics
+    /// If Consul does not do it.
+    pub async fn deregister(&self, id: &str) {
+        self.put(&format!("/v1/agent/service/deregister/{id}"), &Value::Null).await;
+    }
+
+    /// Sends `body`, and returns what Consul answers.
+    ///
+    /// # Panics
+    /// If Consul refuses.
+    pub async fn put(&self, path: &str, body: &Value) -> String {
+        let url = format!("{}{path}", self.url);
+        let answer = client().put(&url).json(body).send().await.unwrap_or_else(|e| panic!("{url}: {e}"));
+        let status = answer.status();
+        let text = answer.text().await.unwrap_or_default();
+        assert!(status.is_success(), "{url}: {status}: {text}");
+        text
     }
 
     /// Returns the address that servers and programs take as `CONSUL_HTTP_ADDR`.

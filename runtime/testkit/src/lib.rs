@@ -8,6 +8,7 @@
     reason = "a test that cannot go on must fail, loudly"
 )]
 
+pub mod bench;
 mod built;
 mod consul;
 mod eventually;
@@ -31,5 +32,12 @@ pub use scrape::Scrape;
 #[must_use]
 pub fn client() -> reqwest::Client {
     let limit = std::time::Duration::from_secs(30);
-    reqwest::Client::builder().no_proxy().timeout(limit).build().expect("a client without TLS can be made")
+    client_builder().timeout(limit).build().expect("a client without TLS can be made")
+}
+
+/// Begins an HTTP client that knows no proxy.
+pub fn client_builder() -> reqwest::ClientBuilder {
+    // The crate's features are those of all who use it, and some of them speak TLS.
+    let _chosen_before = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy()
 }

@@ -7,6 +7,7 @@
 )]
 
 mod faults;
+mod gateway;
 #[path = "../../../engine/tests/it/probe.rs"]
 mod probe;
 mod running;

@@ -91,7 +91,12 @@ fn every_crate_has_the_lints_of_the_workspace() {
 
 #[test]
 fn the_readme_names_every_setting_and_no_other() {
-    let sources = ["runtime/sdk/src/start.rs", "runtime/sdk/src/lib.rs", "runtime/cli/src/args.rs"];
+    let sources = [
+        "runtime/sdk/src/start.rs",
+        "runtime/sdk/src/lib.rs",
+        "runtime/cli/src/args.rs",
+        "runtime/cli/src/args/gateway.rs",
+    ];
     let known = sources.map(|path| read(path).unwrap()).concat();
     let readme = read("README.md").unwrap();
     assert_eq!(words(&readme, "DROVER_"), words(&known, "DROVER_"));

@@ -197,7 +197,7 @@ async fn without_anybody_to_start_one_a_request_does_not_wait() {
 #[tokio::test(start_paused = true)]
 async fn load_is_weighted_by_time() {
     let lane = lane(Settings::default());
-    let visit = lane.enter(Instant::now());
+    let visit = lane.enter(Instant::now(), None);
     assert_eq!((lane.load().n_requests, lane.load().n_inside), (1, 1));
     std::thread::sleep(Duration::from_millis(20));
     drop(visit);

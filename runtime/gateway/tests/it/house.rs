@@ -14,6 +14,7 @@ use drover_engine::{
     Alone, Catalog, Function, FunctionStatus, Instance, InstanceState, LogLine, LogQuery, Scheduler, SchedulerError,
     Snapshot, Stream,
 };
+use drover_gateway::access::{Access, AccessConfig};
 use drover_gateway::{Gateway, Parts, Settings, serve};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -210,7 +211,7 @@ pub(crate) struct House {
     pub(crate) address: SocketAddr,
     pub(crate) script: Arc<Script>,
     pub(crate) stop: CancellationToken,
-    pub(crate) server: tokio::task::JoinHandle<std::io::Result<()>>,
+    pub(crate) server: tokio::task::JoinHandle<()>,
 }
 
 impl House {
@@ -226,12 +227,13 @@ impl House {
             catalog: Arc::clone(&script) as _,
             scheduler: Arc::clone(&script) as _,
             peers: Arc::new(Alone::default()),
+            access: Access::open(AccessConfig::default()).await.unwrap(),
             settings,
             stop: stop.clone(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(listener, gateway.unwrap(), stop.clone()));
+        let server = tokio::spawn(serve(vec![listener], None, gateway.unwrap(), stop.clone()));
         Self { address, script, stop, server }
     }
 

@@ -6,8 +6,10 @@
     reason = "clippy sees the functions that tests share as production code"
 )]
 
+mod access;
 mod control;
 mod forward;
 mod house;
 mod retry;
+mod tls;
 mod wake;

@@ -12,7 +12,8 @@ use crate::house::{Backend, House, eventually};
 #[tokio::test]
 async fn a_request_to_nobody_wakes_an_instance_and_is_answered() {
     let (house, backend) = (Arc::new(House::start(Settings::default()).await), Backend::start().await);
-    (house.script.scales.store(true, Ordering::SeqCst), house.script.count.store(0, Ordering::SeqCst));
+    house.script.scales.store(true, Ordering::SeqCst);
+    house.script.count.store(0, Ordering::SeqCst);
     house.script.show(&[]);
     let waits: Vec<_> = (0..500)
         .map(|_| {
@@ -41,7 +42,7 @@ async fn a_request_to_nobody_wakes_an_instance_and_is_answered() {
             let line = format!(r#"drover_gateway_cold_start_seconds_count{{function="penguins",phase="{phase}"}} 1"#);
             metrics.contains(&line)
         };
-        phases.iter().all(|phase| has(phase)).then_some(())
+        phases.iter().all(has).then_some(())
     })
     .await;
 }

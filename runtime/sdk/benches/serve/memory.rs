@@ -1,12 +1,13 @@
 //! Resident memory under load.
 
-use crate::machine::{load_average, resident, resident_max};
+use drover_testkit::bench::machine::{load_average, resident, resident_max};
+use drover_testkit::bench::report::{Report, Row, Target, per_second};
+use drover_testkit::bench::wrk::{self, Shot};
+use drover_testkit::bench::{Plan, Result};
+
 use crate::prepare::Prepared;
-use crate::report::{Report, Row, Target, per_second};
-use crate::server::Server;
+use crate::server;
 use crate::throughput::CONNECTIONS;
-use crate::wrk::{self, Shot};
-use crate::{Plan, Result};
 
 /// What a function may take beside its model, in bytes; penguins has room for its model in it.
 const ROOM: f64 = 45e6;
@@ -15,7 +16,7 @@ const ROOM: f64 = 45e6;
 pub(crate) async fn measure(prepared: &Prepared, plan: &Plan, report: &mut Report) -> Result<()> {
     for function in &prepared.functions {
         let load_average = load_average();
-        let server = Server::function(function, &[]).await?;
+        let server = server::function(function, &[]).await?;
         let shot = Shot::predict(&function.row)?;
         let window = wrk::load(&server, &shot, CONNECTIONS, plan.warm_up + plan.window).await?;
         let (bytes, most) = (resident(server.id)?, resident_max(server.id)?);

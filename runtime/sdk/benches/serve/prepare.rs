@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use drover_testkit::bench::report::Report;
+use drover_testkit::bench::{Result, build, end, revision, wrk};
 use drover_testkit::golden;
 use tokio::process::Command;
-
-use crate::{Error, Result, wrk};
 
 /// The functions that are measured, where they are there.
 const FUNCTIONS: [&str; 3] = ["penguins", "covertype", "sentiment"];
@@ -31,15 +31,13 @@ pub(crate) struct Function {
 
 /// All that the measures need.
 pub(crate) struct Prepared {
-    /// The commit, and whether the files differ from it.
-    pub(crate) revision: String,
     pub(crate) functions: Vec<Function>,
     /// The Python of the virtual environment, if it is needed.
     pub(crate) python: Option<PathBuf>,
     /// Functions that are not there yet.
     pub(crate) missing: Vec<String>,
     /// What is there but cannot be used, and why.
-    pub(crate) broken: Vec<String>,
+    pub(crate) broken: Vec<(&'static str, String)>,
 }
 
 impl Prepared {
@@ -49,31 +47,33 @@ impl Prepared {
         // target/release/deps/serve-0123456789abcdef
         let binary = std::env::current_exe()?;
         let target = binary.ancestors().nth(3).ok_or("the bench is in no target directory")?;
-        let mut prepared = Self {
-            revision: revision(&root).await?,
-            functions: Vec::new(),
-            python: None,
-            missing: Vec::new(),
-            broken: Vec::new(),
-        };
+        let mut prepared = Self { functions: Vec::new(), python: None, missing: Vec::new(), broken: Vec::new() };
         for name in FUNCTIONS {
             let folder = root.join("functions").join(name);
             if !folder.join("model/model.toml").is_file() || !folder.join("tests/golden.jsonl.gz").is_file() {
                 prepared.missing.push(format!("{name}: has no model or no held-out rows yet"));
                 continue;
             }
-            match build(&root, target, name).await {
+            match function(&root, name).await {
                 Ok(function) => prepared.functions.push(function),
-                Err(why) => prepared.broken.push(format!("{name}: {why}")),
+                Err(why) => prepared.broken.push((name, why.to_string())),
             }
         }
         if with_python {
             match python(&root, &target.join("bench-venv")).await {
                 Ok(python) => prepared.python = Some(python),
-                Err(why) => prepared.broken.push(format!("python: {why}")),
+                Err(why) => prepared.broken.push(("python", why.to_string())),
             }
         }
         Ok(prepared)
+    }
+
+    /// Returns a report that says what there is not.
+    pub(crate) async fn report(&self) -> Result<Report> {
+        let mut report = Report::new(revision().await?);
+        self.missing.iter().for_each(|line| report.skipped(line.clone()));
+        self.broken.iter().for_each(|(name, why)| report.failed(name, why));
+        Ok(report)
     }
 
     pub(crate) fn function(&self, name: &str) -> Result<&Function> {
@@ -83,14 +83,9 @@ impl Prepared {
 }
 
 /// Builds a function, and has it fetch ONNX Runtime if that is not here.
-async fn build(root: &Path, target: &Path, name: &'static str) -> Result<Function> {
-    println!("building {name} ...");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.current_dir(root).args(["build", "--quiet", "--release", "--package", name]);
-    run(build.env("CARGO_TARGET_DIR", target)).await?;
-    let binary = target.join("release").join(name);
-    run(Command::new(&binary).arg("--fetch-runtime").stdout(Stdio::null())).await?;
+async fn function(root: &Path, name: &'static str) -> Result<Function> {
+    let binary = build(name).await?.join(name);
+    end(Command::new(&binary).arg("--fetch-runtime").stdout(Stdio::null())).await?;
 
     let folder = root.join("functions").join(name);
     let model = folder.join("model");
@@ -115,31 +110,10 @@ async fn python(root: &Path, venv: &Path) -> Result<PathBuf> {
         return Ok(python);
     }
     println!("making {} ...", venv.display());
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv)).await?;
+    end(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv)).await?;
     let mut pip = Command::new(&python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PEERS).arg("-r").arg(file);
-    run(&mut pip).await?;
+    end(&mut pip).await?;
     std::fs::write(stamp, wanted)?;
     Ok(python)
-}
-
-/// Returns the commit, marked if the files differ from it.
-async fn revision(root: &Path) -> Result<String> {
-    let mut git = Command::new("git");
-    git.current_dir(root).args(["describe", "--always", "--dirty"]).kill_on_drop(true);
-    match git.output().await {
-        Ok(output) if output.status.success() => Ok(String::from_utf8(output.stdout)?.trim().to_owned()),
-        _ => Ok("unknown".to_owned()),
-    }
-}
-
-/// Runs `command` to its end.
-async fn run(command: &mut Command) -> Result<()> {
-    let status = command.stdin(Stdio::null()).kill_on_drop(true).status().await;
-    let shown = format!("{:?}", command.as_std());
-    match status {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Error::from(format!("{shown}: {status}"))),
-        Err(why) => Err(Error::from(format!("{shown}: {why}"))),
-    }
 }

@@ -2,15 +2,16 @@
 
 use std::time::{Duration, Instant};
 
+use drover_testkit::bench::machine::{SERVER_CORE, load_average};
+use drover_testkit::bench::report::{Report, Row, Target};
+use drover_testkit::bench::rounds::median;
+use drover_testkit::bench::server::on_core;
+use drover_testkit::bench::wire::{Wire, predict};
+use drover_testkit::bench::{Plan, Result};
 use tokio::time::sleep;
 
-use crate::machine::load_average;
 use crate::prepare::{Function, Prepared};
-use crate::report::{Report, Row, Target};
-use crate::rounds::median;
-use crate::server::{MALLOC, pinned};
-use crate::wire::{Wire, predict};
-use crate::{Plan, Result};
+use crate::server::MALLOC;
 
 /// How often to ask again; tokio's timers round up to a millisecond, so about twice that.
 const ASK_EVERY: Duration = Duration::from_millis(1);
@@ -54,7 +55,7 @@ async fn start(function: &Function) -> Result<Duration> {
     // Freed at once; nobody else is likely to be given the same one within milliseconds.
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let request = predict(&function.row);
-    let mut command = pinned(&function.binary);
+    let mut command = on_core(SERVER_CORE, &function.binary);
     command
         .env("DROVER_CPU", "1")
         .env("DROVER_MODEL", &function.model)
@@ -76,10 +77,10 @@ async fn start(function: &Function) -> Result<Duration> {
 }
 
 /// Connects, and asks on that connection until the model is ready; false if that is not possible.
-async fn answers(address: &str, request: &[u8], started: Instant) -> Result<bool> {
+async fn answers(address: &str, request: &str, started: Instant) -> Result<bool> {
     let Ok(mut wire) = Wire::connect(address).await else { return Ok(false) };
     while started.elapsed() < START_LIMIT {
-        match wire.call(request).await {
+        match wire.call(request.as_bytes()).await {
             Ok((200, _)) => return Ok(true),
             Ok((503, _)) => sleep(ASK_EVERY).await,
             Ok((status, body)) => return Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into()),

@@ -1,11 +1,14 @@
 //! Requests a second of penguins, against hyper alone and against Python.
 
+use drover_testkit::bench::machine::SERVER_CORE;
+use drover_testkit::bench::report::{Report, Row, Target, per_second};
+use drover_testkit::bench::rounds::{self, Contender, Done, Rounds};
+use drover_testkit::bench::server::Server;
+use drover_testkit::bench::wrk::{Shot, Window};
+use drover_testkit::bench::{Plan, Result};
+
 use crate::prepare::Prepared;
-use crate::report::{Report, Row, Target, per_second};
-use crate::rounds::{self, Contender, Done, Rounds};
-use crate::server::Server;
-use crate::wrk::Shot;
-use crate::{Plan, Result};
+use crate::server;
 
 /// Clients at once.
 pub(crate) const CONNECTIONS: usize = 64;
@@ -13,11 +16,11 @@ pub(crate) const CONNECTIONS: usize = 64;
 /// Against hyper alone; and inference on the server's threads against inference on its own.
 pub(crate) async fn against_bare(prepared: &Prepared, plan: &Plan, report: &mut Report) -> Result<()> {
     let penguins = prepared.function("penguins")?;
-    let bare = Server::bare().await?;
-    let default = Server::function(penguins, &[]).await?;
-    let inline = Server::function(penguins, &[("DROVER_INFERENCE", "inline")]).await?;
-    let threads = Server::function(penguins, &[("DROVER_INFERENCE", "threads")]).await?;
-    let (get, post) = (Shot::get()?, Shot::predict(&penguins.row)?);
+    let bare = Server::bare(SERVER_CORE).await?;
+    let default = server::function(penguins, &[]).await?;
+    let inline = server::function(penguins, &[("DROVER_INFERENCE", "inline")]).await?;
+    let threads = server::function(penguins, &[("DROVER_INFERENCE", "threads")]).await?;
+    let (get, post) = (Shot::get("/")?, Shot::predict(&penguins.row)?);
     let contenders = [
         Contender { name: "penguins", server: &default, shot: &post },
         Contender { name: "bare hyper, GET", server: &bare, shot: &get },
@@ -25,10 +28,12 @@ pub(crate) async fn against_bare(prepared: &Prepared, plan: &Plan, report: &mut 
         Contender { name: "penguins, inline", server: &inline, shot: &post },
         Contender { name: "penguins, threads", server: &threads, shot: &post },
     ];
-    let rounds = rounds::run(plan, CONNECTIONS, contenders).await?;
+    let rounds = rounds::run(plan, CONNECTIONS, &contenders).await?;
     report.raw("throughput", &rounds.done)?;
-    let [default, get, post, inline, threads] = &rounds.done;
-    let mut add = |what: &str, a: &Done, b: &Done, target| report.add(row(&rounds, "throughput", what, a, b, target));
+    let [default, get, post, inline, threads] = rounds.each()?;
+    let mut add = |what: &str, a: &Done<Window>, b: &Done<Window>, target| {
+        report.add(row(&rounds, "throughput", what, a, b, target));
+    };
     add("penguins : bare hyper", default, get, Target::AtLeast(0.45));
     add("penguins : bare hyper that reads the same POST", default, post, Target::None);
     add("penguins: inference inline : on threads", inline, threads, Target::None);
@@ -40,30 +45,31 @@ pub(crate) async fn against_bare(prepared: &Prepared, plan: &Plan, report: &mut 
 pub(crate) async fn against_python(prepared: &Prepared, plan: &Plan, report: &mut Report) -> Result<()> {
     let penguins = prepared.function("penguins")?;
     let python = prepared.python.as_deref().ok_or("there is no virtual environment")?;
-    let ours = Server::function(penguins, &[]).await?;
-    let sklearn = Server::python(python, "sklearn", &penguins.row).await?;
-    let onnx = Server::python(python, "onnx", &penguins.row).await?;
+    let ours = server::function(penguins, &[]).await?;
+    let sklearn = server::python(python, "sklearn", &penguins.row).await?;
+    let onnx = server::python(python, "onnx", &penguins.row).await?;
     let shot = Shot::predict(&penguins.row)?;
     let contenders = [
         Contender { name: "penguins", server: &ours, shot: &shot },
         Contender { name: "FastAPI + scikit-learn", server: &sklearn, shot: &shot },
         Contender { name: "FastAPI + onnxruntime", server: &onnx, shot: &shot },
     ];
-    let rounds = rounds::run(plan, CONNECTIONS, contenders).await?;
+    let rounds = rounds::run(plan, CONNECTIONS, &contenders).await?;
     report.raw("python", &rounds.done)?;
-    let [ours, sklearn, onnx] = &rounds.done;
-    let mut add = |what: &str, peer: &Done, target| report.add(row(&rounds, "python", what, ours, peer, target));
+    let [ours, sklearn, onnx] = rounds.each()?;
+    let mut add =
+        |what: &str, peer: &Done<Window>, target| report.add(row(&rounds, "python", what, ours, peer, target));
     add("penguins : FastAPI + scikit-learn", sklearn, Target::AtLeast(250.0));
     add("penguins : FastAPI + onnxruntime", onnx, Target::AtLeast(10.0));
     Ok(())
 }
 
-fn row<const N: usize>(
-    rounds: &Rounds<N>,
+fn row(
+    rounds: &Rounds<Window>,
     measure: &'static str,
     what: &str,
-    a: &Done,
-    b: &Done,
+    a: &Done<Window>,
+    b: &Done<Window>,
     target: Target,
 ) -> Row {
     Row {

@@ -181,7 +181,7 @@ async fn pipelined_requests_are_answered_in_order_across_a_pause() {
 async fn connections_beyond_the_limit_wait_their_turn() {
     let probe = Probe::start_with(&[("DROVER_CONNECTIONS", "2"), ("DROVER_IDLE_TIMEOUT", "300ms")]).await;
     let held = [TcpStream::connect(probe.address()).await.unwrap(), TcpStream::connect(probe.address()).await.unwrap()];
-    let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+    let client = drover_testkit::client_builder().pool_max_idle_per_host(0).build().unwrap();
     let response = client.get(format!("{}/health", probe.url)).timeout(Duration::from_secs(10)).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 200);
     drop(held);

@@ -64,7 +64,7 @@ async fn requests_that_wait_for_a_busy_worker_share_its_next_batch() {
 #[tokio::test]
 async fn h2c_is_spoken_on_the_same_port() {
     let probe = Probe::start().await;
-    let client = reqwest::Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    let client = drover_testkit::client_builder().http2_prior_knowledge().build().unwrap();
     let response = client.post(format!("{}/predict", probe.url)).json(&row()).send().await.unwrap();
     assert_eq!((response.version(), response.status().as_u16()), (reqwest::Version::HTTP_2, 200));
 }

@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use drover_engine::cluster::{Cluster as Engine, Endpoint, Settings};
+use drover_engine::{Catalog, Peers};
 use drover_testkit::process::on_path;
 use drover_testkit::{Consul, Nomad, built, checkout, client, eventually};
 use serde_json::Value;
 
+use crate::catalog::{address, said, settings};
 use crate::cluster::READY;
 
 #[tokio::test]
@@ -42,10 +45,26 @@ async fn with_the_tokens_of_the_policies_a_function_is_found() {
     })
     .await;
 
-    // Without a token nobody sees anything, and the gateway changes nothing.
+    // The engine needs no more than that: it follows the catalog and leads.
+    let endpoint = Endpoint { token: Some(gateway.clone().into()), ..Endpoint::new(&url) };
+    let settings = Settings { consul: Some(endpoint), ..settings(Some(&url), None, address(1)) };
+    let engine = Engine::start(settings).await.unwrap();
+    let (view, party) = (Catalog::watch(&engine), Peers::watch(&engine));
+    eventually("the engine sees the instance and leads", READY, || {
+        let snapshot = view.borrow().clone();
+        let found = said(&snapshot).len() == 1 && snapshot.lost.is_none() && party.borrow().leads;
+        async move { found.then_some(()) }
+    })
+    .await;
+    engine.leave().await;
+    assert!(!party.borrow().leads);
+
+    // Without a token nobody sees anything, and the gateway changes no service but its own.
     assert_eq!(ask(String::new()).await.unwrap().text().await.unwrap(), "[]");
     let register = client().put(format!("{url}/v1/agent/service/register")).header("x-consul-token", &gateway);
     assert_eq!(register.body(r#"{"Name":"other"}"#).send().await.unwrap().status(), 403);
+    let own = client().put(format!("{url}/v1/agent/service/register")).header("x-consul-token", &gateway);
+    assert_eq!(own.body(r#"{"Name":"drover-gateway"}"#).send().await.unwrap().status(), 200);
 }
 
 #[track_caller]

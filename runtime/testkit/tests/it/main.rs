@@ -1,4 +1,5 @@
-//! The job files on a real Nomad with a real Consul; skipped where there is no `nomad`.
+//! The job files and the engine for a cluster on a real Nomad with a real Consul; what needs `nomad` is skipped
+//! where there is none.
 
 #![expect(
     clippy::indexing_slicing,
@@ -9,7 +10,10 @@
 
 mod acl;
 mod artifact;
+mod catalog;
 mod cluster;
+mod leader;
 mod limits;
 mod release;
 mod scale;
+mod scheduler;

@@ -6,19 +6,20 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// An HTTP/1.1 connection.
-pub(crate) struct Wire {
+pub struct Wire {
     stream: TcpStream,
 }
 
 impl Wire {
-    pub(crate) async fn connect(address: &str) -> io::Result<Self> {
+    /// Connects to `host:port`.
+    pub async fn connect(address: &str) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(Self { stream })
     }
 
     /// Sends `request`, reads the whole answer and returns its status and body.
-    pub(crate) async fn call(&mut self, request: &[u8]) -> io::Result<(u16, Vec<u8>)> {
+    pub async fn call(&mut self, request: &[u8]) -> io::Result<(u16, Vec<u8>)> {
         self.stream.write_all(request).await?;
         let mut answer = Vec::with_capacity(1024);
         loop {
@@ -34,13 +35,19 @@ impl Wire {
     }
 }
 
-/// Returns the bytes of a `POST /predict`.
-pub(crate) fn predict(body: &str) -> Vec<u8> {
+/// Returns the text of a `GET`.
+#[must_use]
+pub fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+/// Returns the text of a `POST /predict`.
+#[must_use]
+pub fn predict(body: &str) -> String {
     let length = body.len();
     format!(
         "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     )
-    .into_bytes()
 }
 
 /// Returns the status of an answer and where its body starts and ends, once its head is there.

@@ -9,27 +9,28 @@ use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::Result;
-use crate::machine::{Busy, CpuClock, LOAD_CORE};
-use crate::server::Server;
+use super::Result;
+use super::machine::{Busy, CpuClock, LOAD_CORE};
+use super::rounds::Measured;
+use super::server::Server;
 
 /// The request that is sent over and over.
-pub(crate) struct Shot {
+pub struct Shot {
     dir: TempDir,
 }
 
 /// One window of load.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Window {
+pub struct Window {
     /// Answers a second.
-    pub(crate) per_second: f64,
+    pub per_second: f64,
     /// The middle of the times that answers took, in milliseconds.
-    pub(crate) p50_ms: f64,
+    pub p50_ms: f64,
     /// The CPU time that the server took for an answer, in microseconds: on a machine that is not
     /// idle it is disturbed much less than the answers a second.
-    pub(crate) cpu_us: f64,
+    pub cpu_us: f64,
     /// How busy the cores were.
-    pub(crate) busy: Busy,
+    pub busy: Busy,
 }
 
 /// What the script says at the end.
@@ -42,13 +43,13 @@ struct Summary {
 }
 
 impl Shot {
-    /// `GET /`.
-    pub(crate) fn get() -> Result<Self> {
-        Self::of("wrk.path = '/'\n")
+    /// `GET` of a path without quotes.
+    pub fn get(path: &str) -> Result<Self> {
+        Self::of(&format!("wrk.path = '{path}'\n"))
     }
 
     /// `POST /predict` with a body of JSON.
-    pub(crate) fn predict(body: &str) -> Result<Self> {
+    pub fn predict(body: &str) -> Result<Self> {
         let mut script = String::from("wrk.method = 'POST'\nwrk.path = '/predict'\n");
         // A long bracket that no JSON holds.
         writeln!(script, "wrk.body = [==========[{body}]==========]")?;
@@ -75,9 +76,19 @@ end
     }
 }
 
+impl Measured for Window {
+    fn busy(&self) -> Busy {
+        self.busy
+    }
+
+    fn shown(&self) -> String {
+        format!("{:>9.0}/s, CPU {:.1} us each", self.per_second, self.cpu_us)
+    }
+}
+
 /// Puts load on `server` for `time`: as much as it takes from `connections` clients that each wait
 /// for their answer.
-pub(crate) async fn load(server: &Server, shot: &Shot, connections: usize, time: Duration) -> Result<Window> {
+pub async fn load(server: &Server, shot: &Shot, connections: usize, time: Duration) -> Result<Window> {
     let clock = CpuClock::start(server.id)?;
     let started = Instant::now();
     let mut command = Command::new("taskset");
@@ -109,7 +120,7 @@ pub(crate) async fn load(server: &Server, shot: &Shot, connections: usize, time:
 }
 
 /// Says how to get `wrk` where it is missing.
-pub(crate) async fn find() -> Result<()> {
+pub async fn find() -> Result<()> {
     match Command::new("wrk").arg("--version").output().await {
         Ok(_) => Ok(()),
         Err(e) => Err(format!("wrk: {e}; on Debian and Ubuntu: apt-get install wrk").into()),

@@ -12,10 +12,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::Result;
+use super::Result;
 
 /// Serves until the process is ended.
-pub(crate) async fn serve() -> Result<ExitCode> {
+pub(super) async fn serve() -> Result<ExitCode> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     // As a function says it.
     eprintln!("{}", serde_json::json!({"message": "listening", "address": listener.local_addr()?}));

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::prepare::Prepared;
-use crate::{Error, Result};
+use super::{Error, Result};
 
 /// What a figure should be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Target {
+pub enum Target {
+    /// No less than this.
     AtLeast(f64),
+    /// No more than this.
     AtMost(f64),
     /// The figure is only reported.
     None,
@@ -19,21 +20,27 @@ pub(crate) enum Target {
 
 /// One figure.
 #[derive(Debug, Clone)]
-pub(crate) struct Row {
-    pub(crate) measure: &'static str,
-    pub(crate) what: String,
-    pub(crate) value: f64,
-    pub(crate) unit: &'static str,
-    pub(crate) target: Target,
+pub struct Row {
+    /// The measure that it is of, as the command line names it.
+    pub measure: &'static str,
+    /// What the figure says.
+    pub what: String,
+    /// The figure.
+    pub value: f64,
+    /// Written after the figure, with a space before it if it wants one.
+    pub unit: &'static str,
+    /// What the figure should be.
+    pub target: Target,
     /// The absolute figures.
-    pub(crate) absolute: String,
-    pub(crate) load_average: f32,
+    pub absolute: String,
+    /// The load average of the minute before.
+    pub load_average: f32,
     /// What others took of a core meanwhile, if it is known.
-    pub(crate) others: Option<f64>,
+    pub others: Option<f64>,
 }
 
 /// All that was measured, and what could not be.
-pub(crate) struct Report {
+pub struct Report {
     revision: String,
     rows: Vec<Row>,
     raw: BTreeMap<String, Value>,
@@ -60,38 +67,42 @@ impl Target {
 }
 
 impl Report {
-    pub(crate) fn new(prepared: &Prepared) -> Self {
-        Self {
-            revision: prepared.revision.clone(),
-            rows: Vec::new(),
-            raw: BTreeMap::new(),
-            skipped: prepared.missing.clone(),
-            failed: prepared.broken.clone(),
-        }
+    /// Returns an empty report on what was built from `revision`.
+    #[must_use]
+    pub fn new(revision: String) -> Self {
+        Self { revision, rows: Vec::new(), raw: BTreeMap::new(), skipped: Vec::new(), failed: Vec::new() }
     }
 
-    pub(crate) fn add(&mut self, row: Row) {
+    /// Adds a figure.
+    pub fn add(&mut self, row: Row) {
         self.rows.push(row);
     }
 
     /// Keeps what a figure was made of.
-    pub(crate) fn raw(&mut self, name: &str, raw: &impl Serialize) -> Result<()> {
+    pub fn raw(&mut self, name: &str, raw: &impl Serialize) -> Result<()> {
         self.raw.insert(name.to_owned(), serde_json::to_value(raw)?);
         Ok(())
     }
 
+    /// Notes what there is not to measure, which is no failure.
+    pub fn skipped(&mut self, line: String) {
+        self.skipped.push(line);
+    }
+
     /// Notes what could not be measured.
-    pub(crate) fn failed(&mut self, what: &str, why: &str) {
+    pub fn failed(&mut self, what: &str, why: &str) {
         println!("  {what} could not be measured: {why}");
         self.failed.push(format!("{what}: {why}"));
     }
 
     /// Returns whether all that was asked for was measured.
-    pub(crate) fn complete(&self) -> bool {
+    #[must_use]
+    pub fn complete(&self) -> bool {
         self.failed.is_empty()
     }
 
-    pub(crate) fn print(&self) {
+    /// Prints it as a table.
+    pub fn print(&self) {
         let head = ["measure", "what", "figure", "target", "met", "absolute", "load", "others"];
         let mut lines = vec![head.map(str::to_owned)];
         lines.extend(self.rows.iter().map(Row::cells));
@@ -113,7 +124,8 @@ impl Report {
         self.failed.iter().for_each(|line| println!("NOT MEASURED: {line}"));
     }
 
-    pub(crate) fn json(&self) -> Result<String> {
+    /// Returns it as JSON, with the raw figures.
+    pub fn json(&self) -> Result<String> {
         let rows: Vec<Value> = self.rows.iter().map(Row::json).collect();
         let report = json!({
             "revision": self.revision, "rows": rows, "raw": self.raw,
@@ -156,7 +168,8 @@ fn short(value: f64) -> String {
 }
 
 /// Writes how many there are in a second, with a comma between thousands.
-pub(crate) fn per_second(value: f64) -> String {
+#[must_use]
+pub fn per_second(value: f64) -> String {
     let digits = format!("{value:.0}");
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
