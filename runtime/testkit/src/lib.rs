@@ -1,5 +1,5 @@
 //! Real servers for tests, on free ports with temporary state: [`Consul`], [`Nomad`], and functions as
-//! processes ([`Instance`]). What cannot start panics: a test cannot go on then.
+//! processes ([`Instance`]); and a [`Load`] for them. What cannot start panics: a test cannot go on then.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -15,14 +15,18 @@ mod eventually;
 pub mod golden;
 mod instance;
 mod leftovers;
+mod load;
 mod nomad;
 pub mod process;
+mod scrape;
 
 pub use built::{built, checkout};
 pub use consul::{Consul, Registered};
 pub use eventually::eventually;
 pub use instance::Instance;
+pub use load::{Counts, Load};
 pub use nomad::Nomad;
+pub use scrape::Scrape;
 
 /// Returns an HTTP client that knows no proxy and gives up after half a minute.
 #[must_use]

@@ -6,6 +6,7 @@
     reason = "clippy sees the functions that tests share as production code"
 )]
 
+mod faults;
 mod gateway;
 #[path = "../../../engine/tests/it/probe.rs"]
 mod probe;

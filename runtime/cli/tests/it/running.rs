@@ -104,14 +104,19 @@ impl Place {
 
     /// As `up`, with more in the environment.
     pub(crate) fn up_with(&self, args: &[&str], n: usize, env: &[(&str, &str)]) -> Up<'_> {
-        let log = |name: &str| fs::File::create(self.dir.path().join(name)).unwrap();
-        let mut command = self.command(&["up", "--port", "0", "herd.nomad"]);
-        command.args(args).envs(env.iter().copied()).stdin(Stdio::null()).stdout(log("out.txt")).stderr(log("err.txt"));
-        let up = Up { child: command.spawn().unwrap(), place: self };
+        let up = self.start(&[&["herd.nomad"], args].concat(), env);
         eventually("the instances are ready", || {
             (up.instances().iter().filter(|i| i["state"] == "ready").count() == n).then_some(())
         });
         up
+    }
+
+    /// Starts `drover up` and waits for nothing.
+    pub(crate) fn start(&self, args: &[&str], env: &[(&str, &str)]) -> Up<'_> {
+        let log = |name: &str| fs::File::create(self.dir.path().join(name)).unwrap();
+        let mut command = self.command(&["up", "--port", "0"]);
+        command.args(args).envs(env.iter().copied()).stdin(Stdio::null()).stdout(log("out.txt")).stderr(log("err.txt"));
+        Up { child: command.spawn().unwrap(), place: self }
     }
 
     /// Returns what `drover up` wrote so far.
