@@ -3,13 +3,13 @@
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 
+use drover_connection::RequestBody;
 use drover_core::ErrorKind;
 use drover_engine::{FunctionStatus, LogQuery, SchedulerError};
 use futures_util::{Stream, StreamExt};
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Limited, StreamBody};
-use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -37,7 +37,7 @@ impl From<SchedulerError> for Error {
 
 impl Gateway {
     /// Answers a control call; `below` is its path below `/api/`.
-    pub(crate) async fn api(&self, below: &str, request: Request<Incoming>) -> Result<Response<Body>, Error> {
+    pub(crate) async fn api(&self, below: &str, request: Request<RequestBody>) -> Result<Response<Body>, Error> {
         let parts: Vec<_> = below.trim_end_matches('/').split('/').collect();
         let (get, post) = (request.method() == Method::GET, request.method() == Method::POST);
         match parts.as_slice() {
@@ -202,7 +202,7 @@ pub(crate) fn json(value: &impl serde::Serialize) -> Response<Body> {
     response
 }
 
-async fn read<T: serde::de::DeserializeOwned>(request: Request<Incoming>) -> Result<T, Error> {
+async fn read<T: serde::de::DeserializeOwned>(request: Request<RequestBody>) -> Result<T, Error> {
     let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await;
     let bytes =
         body.map_err(|e| Error::new(ErrorKind::BadRequest, format!("the body cannot be read: {e}")))?.to_bytes();

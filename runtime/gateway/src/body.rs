@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use drover_connection::RequestBody;
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{Full, Limited};
@@ -31,7 +32,7 @@ pub(crate) enum Upload {
     /// It is there already, and can be sent again.
     Whole(Full<Bytes>),
     /// It comes from the client bit by bit.
-    Stream(Limited<Incoming>),
+    Stream(Limited<RequestBody>),
 }
 
 /// Returns a body that is there already.

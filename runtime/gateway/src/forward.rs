@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use drover_connection::RequestBody;
 use drover_core::ErrorKind;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
-use crate::backend::Out;
+use crate::backend::{Backend, Out};
 use crate::body::{Answer, Body};
 use crate::error::Error;
 use crate::gateway::Gateway;
@@ -22,7 +23,7 @@ use crate::times::Times;
 const TURNS_MAX: u32 = 100;
 
 /// How an attempt ended.
-enum Attempt {
+pub(crate) enum Attempt {
     /// With an answer.
     Answered(Box<Response<Incoming>>, Wire),
     /// The instance is full, or about to stop: it ran nothing of it.
@@ -44,7 +45,7 @@ impl Gateway {
         self: &Arc<Self>,
         visit: Visit,
         head: Parts,
-        body: Incoming,
+        body: RequestBody,
         times: &Times,
     ) -> Result<Response<Body>, Error> {
         let lane = &Arc::clone(visit.lane());
@@ -71,11 +72,10 @@ impl Gateway {
         let (mut place, mut not, mut n_turns, mut n_retries) = (None, None, 0, 0);
         loop {
             let (asked, is_cold) = (Instant::now(), lane.n_open() == 0);
-            let mut lease = lane.lease(&mut place, payload.n_bytes(), not.as_ref()).await?;
+            let lease = lane.lease(&mut place, payload.n_bytes(), not.as_ref()).await?;
             let sent = Instant::now();
             times.queued(sent.duration_since(asked), is_cold);
-            let request = payload.request(head, deadline.saturating_duration_since(sent))?;
-            let attempt = self.attempt(lane, &lease, request, payload.is_whole()).await;
+            let (attempt, mut lease) = self.hedged(lane, lease, head, payload, deadline).await?;
             times.sent(sent.elapsed());
             let why = match attempt {
                 Attempt::Answered(response, wire) => {
@@ -133,15 +133,15 @@ impl Gateway {
         }
     }
 
-    async fn attempt(
+    /// Sends a request to an instance once.
+    pub(crate) async fn attempt(
         self: &Arc<Self>,
         lane: &Arc<Lane>,
-        lease: &Lease,
+        backend: Arc<Backend>,
         request: Request<crate::body::Upload>,
         is_whole: bool,
     ) -> Attempt {
-        let backend = &lease.backend;
-        let lost = backend.lost();
+        let (began, lost) = (Instant::now(), backend.lost());
         let sent = tokio::select! {
             biased;
             sent = backend.pool.send(request, self.settings.connect_timeout) => sent,
@@ -160,7 +160,10 @@ impl Gateway {
             return Attempt::TurnedAway(status);
         }
         if backend.answered(status.is_server_error()) {
-            self.eject(lane, backend, Out::Failing);
+            self.eject(lane, &backend, Out::Failing);
+        }
+        if self.settings.hedge {
+            lane.took(began.elapsed());
         }
         Attempt::Answered(Box::new(response), wire)
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use drover_connection::RequestBody;
 use drover_core::{ErrorKind, RequestId};
 use drover_engine::{Catalog, Peers, Scheduler, Snapshot};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
-use hyper::body::Incoming;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -97,7 +97,7 @@ impl Gateway {
 
     /// Answers one request, whatever happens: the only place that makes an error answer, the log line
     /// and the metrics of a request.
-    pub(crate) async fn answer(self: &Arc<Self>, mut request: Request<Incoming>, client: Client) -> Response<Body> {
+    pub(crate) async fn answer(self: &Arc<Self>, mut request: Request<RequestBody>, client: Client) -> Response<Body> {
         let times = Times::new(Instant::now());
         let given = request.headers().get(REQUEST_ID).and_then(|v| RequestId::from_client(v.as_bytes()));
         let id = given.unwrap_or_else(RequestId::generate);
@@ -135,7 +135,7 @@ impl Gateway {
 
     async fn handle(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         client: Client,
         times: &Times,
         lane: &mut Option<Arc<Lane>>,
@@ -179,7 +179,7 @@ impl Gateway {
     async fn pass_on(
         self: &Arc<Self>,
         lane: &Arc<Lane>,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         path: &str,
         client: Client,
         times: &Times,
@@ -250,7 +250,7 @@ impl Gateway {
 #[error("the gateway's counters cannot be made: {0}")]
 pub struct BuildError(String);
 
-fn host_of(request: &Request<Incoming>) -> Option<&str> {
+fn host_of(request: &Request<RequestBody>) -> Option<&str> {
     request.uri().host().or_else(|| request.headers().get(header::HOST)?.to_str().ok())
 }
 

@@ -24,6 +24,7 @@ use crate::access::Grant;
 use crate::backend::{Backend, Out};
 use crate::budget::Budget;
 use crate::error::Error;
+use crate::hedge::Latencies;
 use crate::metrics::LaneMetrics;
 
 /// How long an instance that said it is full gets nothing.
@@ -50,6 +51,7 @@ struct State {
     load: Load,
     budget: Budget,
     cold: Cold,
+    latencies: Latencies,
 }
 
 /// What a lane has had to do so far.
@@ -109,6 +111,7 @@ impl Lane {
             load: Load::new(Instant::now()),
             budget: Budget::new(settings.retry_budget),
             cold: Cold::default(),
+            latencies: Latencies::default(),
         };
         Arc::new(Self { function, metrics, settings, wake, may_wake: AtomicBool::new(true), state: Mutex::new(state) })
     }
@@ -279,6 +282,26 @@ impl Lane {
             drop(state);
             drop(unclaimed);
         });
+    }
+
+    /// Takes a slot of another instance than `first`, if one is free at once and the budget has a retry.
+    pub(crate) fn second_lease(self: &Arc<Self>, first: &Arc<Backend>) -> Option<Lease> {
+        let mut state = self.state();
+        if state.seats.n_open() < 2 || !state.waiting.is_empty() || !state.budget.spend() {
+            return None;
+        }
+        let backend = state.seats.take(Some(first))?;
+        Some(Lease { lane: Arc::clone(self), backend, visit: None })
+    }
+
+    /// Notes how long an instance took to answer.
+    pub(crate) fn took(&self, took: Duration) {
+        self.state().latencies.add(took);
+    }
+
+    /// Returns the time within which 95 % of the last requests were answered.
+    pub(crate) fn p95(&self) -> Option<Duration> {
+        self.state().latencies.p95()
     }
 
     /// Takes a retry from the budget, if there is one.

@@ -23,6 +23,7 @@ mod forward;
 mod gateway;
 mod guard;
 mod headers;
+mod hedge;
 mod lane;
 mod lanes;
 mod metrics;

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use drover_connection::RequestBody;
 use drover_core::ErrorKind;
 use http::request::Parts;
 use http::{Request, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
 
 use crate::Settings;
 use crate::body::Upload;
@@ -21,7 +21,7 @@ pub(crate) enum Payload {
     /// All of it: it can be sent again.
     Whole(Bytes),
     /// It comes from the client bit by bit; nothing once it is on its way.
-    Stream(Option<Limited<Incoming>>),
+    Stream(Option<Limited<RequestBody>>),
 }
 
 impl Payload {
@@ -31,7 +31,7 @@ impl Payload {
     /// # Errors
     /// [`ErrorKind::TooLarge`] if the body says that it is larger than the limit; [`ErrorKind::BadRequest`]
     /// if the client broke off.
-    pub(crate) async fn read(body: Incoming, head: &Parts, settings: &Settings) -> Result<Self, Error> {
+    pub(crate) async fn read(body: RequestBody, head: &Parts, settings: &Settings) -> Result<Self, Error> {
         if body.is_end_stream() {
             return Ok(Self::Whole(Bytes::new()));
         }

@@ -1,33 +1,27 @@
 //! The gateway's HTTP server.
 
-use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use drover_connection::{Handler, Limits, RequestBody};
 use futures_util::future::join_all;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown};
-use tokio::io::{AsyncRead, AsyncWrite};
+use http::{Request, Response};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::Gateway;
+use crate::body::Body;
 use crate::gateway::Client;
 use crate::metrics::FOLD_EVERY;
-use crate::tls::Tls;
+use crate::tls::{Tls, is_http2};
 
 /// The largest head of a request: request line and headers.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
-/// The most streams of one HTTP/2 connection at once.
-const MAX_STREAMS: u32 = 256;
+const HEAD_BYTES: u32 = 64 << 10;
 /// How long clients are asked to connect anew before idle connections are closed.
 const LEAVE_WAIT: Duration = Duration::from_secs(1);
 
@@ -39,39 +33,55 @@ pub async fn serve(listeners: Vec<TcpListener>, tls: Option<Tls>, gateway: Arc<G
     besides.spawn(Arc::clone(&gateway).autoscale());
     besides.spawn(watch_over(Arc::clone(&gateway)));
 
-    let open = GracefulShutdown::new();
     let door = Door {
-        server: Arc::new(server(&gateway)),
         room: Arc::new(Semaphore::new(gateway.settings.max_connections)),
+        limits: Limits {
+            header_timeout: gateway.settings.header_timeout,
+            idle_timeout: gateway.settings.idle_timeout,
+            head_bytes: HEAD_BYTES,
+        },
         tls,
         gateway: Arc::clone(&gateway),
+        open: TaskTracker::new(),
+        close: CancellationToken::new(),
     };
-    let accepting = listeners.into_iter().map(|listener| door.accept_all(listener, &open, &stop));
-    join_all(accepting).await;
+    join_all(listeners.into_iter().map(|listener| door.accept_all(listener, &stop))).await;
     tokio::time::sleep(LEAVE_WAIT.min(gateway.settings.drain_timeout)).await;
-    if tokio::time::timeout(gateway.settings.drain_timeout, open.shutdown()).await.is_err() {
+    door.close.cancel();
+    door.open.close();
+    if tokio::time::timeout(gateway.settings.drain_timeout, door.open.wait()).await.is_err() {
         tracing::warn!("requests were still in flight after {:?}", gateway.settings.drain_timeout);
     }
 }
 
 /// Where connections come in.
 struct Door {
-    server: Arc<auto::Builder<TokioExecutor>>,
     room: Arc<Semaphore>,
+    limits: Limits,
     tls: Option<Tls>,
     gateway: Arc<Gateway>,
+    /// The connections that are open, and what closes them once what runs has been answered.
+    open: TaskTracker,
+    close: CancellationToken,
+}
+
+/// One client's connection.
+struct Visitor {
+    gateway: Arc<Gateway>,
+    client: Client,
+    _room: OwnedSemaphorePermit,
 }
 
 impl Door {
     /// Accepts connections until `stop`.
-    async fn accept_all(&self, listener: TcpListener, open: &GracefulShutdown, stop: &CancellationToken) {
+    async fn accept_all(&self, listener: TcpListener, stop: &CancellationToken) {
         loop {
             let accepted = tokio::select! {
                 accepted = self.accept(&listener) => accepted,
                 () = stop.cancelled() => break,
             };
             match accepted {
-                Ok((stream, client, permit)) => self.take(open, stream, client, permit),
+                Ok((stream, visitor)) => self.take(stream, visitor),
                 Err(e) => {
                     // Most likely too many open files: taking the next at once would spin.
                     tracing::warn!(error = %e, "a connection could not be accepted");
@@ -81,72 +91,47 @@ impl Door {
         }
         self.gateway.is_leaving.store(true, Ordering::Relaxed);
         // Whoever has connected already is served; another gateway on this port takes the others.
-        while let Ok(Ok((stream, client, permit))) = tokio::time::timeout(Duration::ZERO, self.accept(&listener)).await
-        {
-            self.take(open, stream, client, permit);
+        while let Ok(Ok((stream, visitor))) = tokio::time::timeout(Duration::ZERO, self.accept(&listener)).await {
+            self.take(stream, visitor);
         }
     }
 
-    async fn accept(&self, listener: &TcpListener) -> io::Result<(TcpStream, Client, OwnedSemaphorePermit)> {
-        let permit = Arc::clone(&self.room).acquire_owned().await.map_err(io::Error::other)?;
+    async fn accept(&self, listener: &TcpListener) -> io::Result<(TcpStream, Visitor)> {
+        let room = Arc::clone(&self.room).acquire_owned().await.map_err(io::Error::other)?;
         let (stream, address) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        Ok((stream, Client { address, is_tls: self.tls.is_some() }, permit))
+        let client = Client { address, is_tls: self.tls.is_some() };
+        Ok((stream, Visitor { gateway: Arc::clone(&self.gateway), client, _room: room }))
     }
 
     /// Serves one connection in a task of its own.
-    fn take(&self, open: &GracefulShutdown, stream: TcpStream, client: Client, permit: OwnedSemaphorePermit) {
-        let (gateway, server, watcher) = (Arc::clone(&self.gateway), Arc::clone(&self.server), open.watcher());
-        let tls = self.tls.clone();
-        tokio::spawn(async move {
-            let connections = gateway.metrics.connections.clone();
+    fn take(&self, stream: TcpStream, visitor: Visitor) {
+        let (tls, limits, close) = (self.tls.clone(), self.limits, self.close.clone());
+        self.open.spawn(async move {
+            let (client, connections) = (visitor.client, visitor.gateway.metrics.connections.clone());
             connections.increment(1);
-            let ended = match tls {
-                None => watcher.watch(connection(&server, stream, gateway, client)).await,
+            let visitor = Arc::new(visitor);
+            match tls {
+                None => drover_connection::serve(stream, visitor, limits, close).await,
                 Some(tls) => match tls.accept(stream).await {
-                    Ok(stream) => watcher.watch(connection(&server, stream, gateway, client)).await,
-                    Err(e) => Err(e.into()),
+                    Ok(stream) => {
+                        let is_h2 = is_http2(&stream);
+                        drover_connection::serve_tls(stream, is_h2, visitor, limits, close).await;
+                    }
+                    Err(e) => tracing::debug!(client = %client.address, error = %e, "no TLS"),
                 },
-            };
-            if let Err(e) = ended {
-                tracing::debug!(client = %client.address, error = %e, "a connection ended early");
             }
             connections.decrement(1);
-            drop(permit);
         });
     }
 }
 
-/// Returns what serves one connection.
-fn connection<I>(
-    server: &auto::Builder<TokioExecutor>,
-    stream: I,
-    gateway: Arc<Gateway>,
-    client: Client,
-) -> impl GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + use<I>
-where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let service = service_fn(move |request: Request<Incoming>| {
-        let gateway = Arc::clone(&gateway);
-        async move { Ok::<_, Infallible>(gateway.answer(request, client).await) }
-    });
-    server.serve_connection(TokioIo::new(stream), service).into_owned()
-}
+impl Handler for Visitor {
+    type Body = Body;
 
-fn server(gateway: &Gateway) -> auto::Builder<TokioExecutor> {
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(gateway.settings.header_timeout)
-        .max_buf_size(MAX_HEAD_BYTES);
-    server
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .keep_alive_interval(Duration::from_secs(30));
-    server
+    async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
+        self.gateway.answer(request, self.client).await
+    }
 }
 
 /// Looks after instances that hold requests and do not answer, and after the counters.

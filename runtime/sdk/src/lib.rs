@@ -46,7 +46,6 @@ pub mod batch;
 mod body;
 pub mod classification;
 pub mod config;
-mod connection;
 pub mod cpu;
 mod decode;
 mod error;

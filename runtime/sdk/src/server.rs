@@ -13,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::batch::Queue;
 use crate::config::Config;
+use crate::cpu;
 use crate::cpu::CpuLimit;
 use crate::decode::Decoder;
 use crate::function::{Failure, Function};
@@ -20,7 +21,6 @@ use crate::load::Loader;
 use crate::metrics::{FOLD_EVERY, Metrics};
 use crate::schema::RequestSchema;
 use crate::service::{Phase, Service};
-use crate::{connection, cpu};
 
 /// How long a start may use more CPU than the instance has afterwards.
 const START_BOOST: Duration = Duration::from_secs(10);
@@ -170,6 +170,7 @@ async fn accept<F: Function>(
     connections: TaskTracker,
 ) {
     let room = Arc::new(Semaphore::new(service.config().connections));
+    let limits = service.limits();
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let accepted = tokio::select! {
@@ -179,7 +180,7 @@ async fn accept<F: Function>(
         match accepted {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
-                let serving = connection::serve(stream, Arc::clone(&service), stop.clone());
+                let serving = drover_connection::serve(stream, Arc::clone(&service), limits, stop.clone());
                 connections.spawn(async move {
                     serving.await;
                     drop(place);

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use drover_connection::{Handler, Limits, RequestBody};
 use drover_core::{ErrorKind, Problem, RequestId};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Request, Response, StatusCode, request};
@@ -32,6 +33,9 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_DEADLINE_MS: HeaderName = HeaderName::from_static("x-deadline-ms");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// The largest head of a request.
+const HEAD_BYTES: u32 = 16 << 10;
 
 /// What a service is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -168,6 +172,12 @@ impl<F: Function> Service<F> {
     /// Returns the model, once it is loaded.
     fn model(&self) -> Result<&Model, Error> {
         self.model.get().ok_or_else(|| Error::new(ErrorKind::NotReady, "the model is being loaded, try again soon"))
+    }
+
+    /// Returns how long connections may take for what.
+    pub(crate) fn limits(&self) -> Limits {
+        let (header_timeout, idle_timeout) = (self.config.header_timeout, self.config.idle_timeout);
+        Limits { header_timeout, idle_timeout, head_bytes: HEAD_BYTES }
     }
 
     /// Answers one request. The only place that makes an error response, its log line and its metric.
@@ -310,6 +320,14 @@ impl<F: Function> Service<F> {
     fn full(&self) -> Error {
         let detail = format!("all {} slots are taken, try again after Retry-After seconds", self.slots.limit());
         Error::new(ErrorKind::Overloaded, detail)
+    }
+}
+
+impl<F: Function> Handler for Service<F> {
+    type Body = Full<Bytes>;
+
+    async fn answer(&self, request: Request<RequestBody>) -> Response<Full<Bytes>> {
+        self.respond(request).await
     }
 }
 

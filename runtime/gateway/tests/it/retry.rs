@@ -23,6 +23,8 @@ enum Bad {
     IsFull,
     /// It answers 500.
     Fails,
+    /// After 80 requests, every tenth takes long.
+    IsSlowAtTimes,
 }
 
 /// An instance that behaves badly, and how many requests it was sent.
@@ -46,6 +48,13 @@ async fn behave(mut stream: TcpStream, how: Bad, n: Arc<AtomicUsize>) {
             n.fetch_add(1, Ordering::SeqCst);
         }
         let answer = match how {
+            Bad::IsSlowAtTimes => {
+                let so_far = n.load(Ordering::SeqCst);
+                if so_far > 80 && so_far.is_multiple_of(10) {
+                    tokio::time::sleep(Duration::from_secs(5)).await;
+                }
+                "200 OK"
+            }
             Bad::Breaks => return,
             Bad::Hangs => std::future::pending().await,
             Bad::IsFull => "429 Too Many Requests\r\ncontent-type: application/problem+json",
@@ -128,6 +137,20 @@ async fn an_instance_that_fails_again_and_again_is_left_out_for_a_while() {
     assert_eq!(n_ok + n.load(Ordering::SeqCst), 40, "a failure of the function itself is the answer");
     let (_, _, metrics) = house.get("/metrics").await;
     assert!(metrics.contains(r#"drover_gateway_ejections_total{function="penguins",why="failing"}"#), "{metrics}");
+}
+
+#[tokio::test]
+async fn with_hedging_a_slow_request_gets_a_second_chance() {
+    let house = House::start(Settings { hedge: true, ..Settings::default() }).await;
+    let ((a, n_a), (b, n_b)) = (bad(Bad::IsSlowAtTimes).await, bad(Bad::IsSlowAtTimes).await);
+    house.script.show_pure(&[(a, Ready), (b, Ready)]);
+    assert_eq!(send(&house, 160).await, 160);
+    let started = std::time::Instant::now();
+    assert_eq!(send(&house, 60).await, 60);
+    assert!(n_a.load(Ordering::SeqCst) > 80 && n_b.load(Ordering::SeqCst) > 80);
+    assert!(started.elapsed() < Duration::from_secs(5), "slow ones took {:?}", started.elapsed());
+    let (_, _, metrics) = house.get("/metrics").await;
+    assert!(metrics.contains(r#"drover_gateway_retries_total{function="penguins",why="hedged"}"#), "{metrics}");
 }
 
 #[tokio::test]

@@ -1,11 +1,13 @@
-//! One client connection: HTTP/1.1 or h2c, and almost no memory while it is idle.
+//! One client connection: HTTP/1.1 or HTTP/2, and almost no memory while it is idle.
 //!
-//! hyper holds 16 KiB of buffers for every open connection. A connection on which nothing has
-//! happened for [`LINGER`] is therefore taken back from hyper ([`http1::Connection::into_parts`])
+//! hyper holds 16 KiB of buffers for every open connection. A TCP connection on which nothing has
+//! happened for a moment is therefore taken back from hyper ([`http1::Connection::into_parts`])
 //! and parked as a bare socket until its next byte arrives; ten thousand idle clients then cost
 //! about as much as their sockets. It is taken back only where nothing can be lost: every request
 //! read to its end, every response written to its end.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -14,69 +16,104 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes};
-use http::Request;
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::function::Function;
-use crate::service::Service;
-
 /// How long a connection keeps its buffers after its last response, and how often it is looked at.
 const LINGER: Duration = Duration::from_millis(50);
-/// The largest head of a request, in bytes.
-const HEAD_BYTES: u32 = 16 << 10;
+/// How often a connection is looked at that cannot be parked.
+const LOOK: Duration = Duration::from_secs(1);
 /// Headers that a request may have.
 const HEADERS_MAX: usize = 64;
+/// Streams of one HTTP/2 connection at once.
+const STREAMS_MAX: u32 = 256;
 /// How an h2c client begins (RFC 9113, 3.4); the first bytes tell it from every HTTP/1.1 method.
 const H2_PREFACE: &[u8] = b"PRI";
 
+/// What answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// The body of an answer.
+    type Body: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + Unpin + 'static;
+
+    /// Answers one request, whatever happens.
+    fn answer(&self, request: Request<RequestBody>) -> impl Future<Output = Response<Self::Body>> + Send;
+}
+
+/// How long a connection may take for what, and how large a head may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The longest time for a request's head, and for a client to go on reading its answer.
+    pub header_timeout: Duration,
+    /// The longest silence between two requests.
+    pub idle_timeout: Duration,
+    /// The largest head of a request, in bytes.
+    pub head_bytes: u32,
+}
+
 /// Serves one connection until the client closes it, it is idle for too long, or `stop` is
 /// cancelled and what runs has been answered.
-pub(crate) async fn serve<F: Function>(stream: TcpStream, service: Arc<Service<F>>, stop: CancellationToken) {
+pub async fn serve<H: Handler>(stream: TcpStream, handler: Arc<H>, limits: Limits, stop: CancellationToken) {
     let mut start = [0; H2_PREFACE.len()];
-    if !woken(&stream, &mut start, &service, &stop).await {
+    if !woken(&stream, &mut start, limits, &stop).await {
         return;
     }
     if start == H2_PREFACE {
-        Box::pin(serve_h2(stream, service, stop)).await;
+        Box::pin(serve_h2(stream, handler, limits, stop)).await;
     } else {
-        serve_h1(stream, service, stop).await;
+        serve_h1(stream, handler, limits, stop).await;
+    }
+}
+
+/// As [`serve`], for a connection inside TLS, which is never parked; `is_h2` says what was agreed upon.
+pub async fn serve_tls<S, H>(stream: S, is_h2: bool, handler: Arc<H>, limits: Limits, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
+    if is_h2 {
+        Box::pin(serve_h2(stream, handler, limits, stop)).await;
+    } else {
+        let never_parked = serve_active(stream, Bytes::new(), handler, limits, &stop, Parking::Never);
+        let _ended = Box::pin(never_parked).await;
     }
 }
 
 /// Waits for the next bytes, and shows them; false if the connection has ended or is to be closed.
-async fn woken<F: Function>(
-    stream: &TcpStream,
-    next: &mut [u8],
-    service: &Service<F>,
-    stop: &CancellationToken,
-) -> bool {
+async fn woken(stream: &TcpStream, next: &mut [u8], limits: Limits, stop: &CancellationToken) -> bool {
     tokio::select! {
         // Not `readable`, which may be told of bytes that have been read already.
         seen = stream.peek(next) => matches!(seen, Ok(1..)),
         () = stop.cancelled() => false,
-        () = tokio::time::sleep(service.config().idle_timeout) => false,
+        () = tokio::time::sleep(limits.idle_timeout) => false,
     }
 }
 
-async fn serve_h2<F: Function>(stream: TcpStream, service: Arc<Service<F>>, stop: CancellationToken) {
-    let idle = service.config().idle_timeout;
+async fn serve_h2<S, H>(stream: S, handler: Arc<H>, limits: Limits, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
-        .keep_alive_interval(Some(Duration::from_secs(20).min(idle)))
-        .max_concurrent_streams(256)
-        .max_header_list_size(HEAD_BYTES)
+        .keep_alive_interval(Some(Duration::from_secs(20).min(limits.idle_timeout)))
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(limits.head_bytes)
         .max_pending_accept_reset_streams(Some(64));
     let answer = service_fn(|request: Request<Incoming>| {
-        let service = Arc::clone(&service);
-        async move { Ok::<_, std::convert::Infallible>(service.respond(request).await) }
+        let handler = Arc::clone(&handler);
+        async move {
+            let request = request.map(|body| RequestBody { body, watch: None });
+            Ok::<_, Infallible>(handler.answer(request).await)
+        }
     });
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), answer));
     let ended = tokio::select! {
@@ -87,52 +124,67 @@ async fn serve_h2<F: Function>(stream: TcpStream, service: Arc<Service<F>>, stop
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "h2c connection ended");
+        tracing::debug!(%error, "HTTP/2 connection ended");
     }
 }
 
-async fn serve_h1<F: Function>(mut stream: TcpStream, service: Arc<Service<F>>, stop: CancellationToken) {
+async fn serve_h1<H: Handler>(mut stream: TcpStream, handler: Arc<H>, limits: Limits, stop: CancellationToken) {
     let mut unread = Bytes::new();
     loop {
         // Boxed, so that a parked connection does not hold the room that an active one needs.
-        match Box::pin(serve_active(stream, unread, Arc::clone(&service), &stop)).await {
+        let active = serve_active(stream, unread, Arc::clone(&handler), limits, &stop, Parking::WhenSilent);
+        match Box::pin(active).await {
             Some(parked) => (stream, unread) = parked,
             None => return,
         }
-        if unread.is_empty() && !woken(&stream, &mut [0], &service, &stop).await {
+        if unread.is_empty() && !woken(&stream, &mut [0], limits, &stop).await {
             return;
         }
     }
 }
 
+/// Whether a connection is given back when it falls silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parking {
+    WhenSilent,
+    Never,
+}
+
 /// Serves requests as long as they come; gives the socket back when it falls silent, or nothing
 /// when the connection has ended.
-async fn serve_active<F: Function>(
-    stream: TcpStream,
+async fn serve_active<S, H>(
+    stream: S,
     unread: Bytes,
-    service: Arc<Service<F>>,
+    handler: Arc<H>,
+    limits: Limits,
     stop: &CancellationToken,
-) -> Option<(TcpStream, Bytes)> {
+    parking: Parking,
+) -> Option<(S, Bytes)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Handler,
+{
     let watch = Arc::new(Watch::new());
     let answer = service_fn(|request: Request<Incoming>| {
-        let (service, watch) = (Arc::clone(&service), Arc::clone(&watch));
+        let (handler, watch) = (Arc::clone(&handler), Arc::clone(&watch));
         watch.begin();
         async move {
-            let request = request.map(|body| Tracked { body, watch: Arc::clone(&watch), part: Part::Request });
-            let response = service.respond(request).await;
+            let request = request.map(|body| RequestBody { body, watch: Some(Arc::clone(&watch)) });
+            let response = handler.answer(request).await;
             watch.end();
-            Ok::<_, std::convert::Infallible>(response.map(|body| Tracked { body, watch, part: Part::Response }))
+            Ok::<_, Infallible>(response.map(|body| Tracked { body, watch }))
         }
     });
     let io = Socket { unread, stream: TokioIo::new(stream), watch: Arc::clone(&watch) };
     let mut builder = http1::Builder::new();
     // The time-outs are those of `tick` below. No `pipeline_flush`: it keeps answers back while part
     // of a further request is there, and a connection is parked only when all has been written.
-    builder.max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES as usize).header_read_timeout(None);
+    let head_bytes = usize::try_from(limits.head_bytes).unwrap_or(usize::MAX).max(8 << 10);
+    builder.max_headers(HEADERS_MAX).max_buf_size(head_bytes).header_read_timeout(None);
     let mut connection = Box::pin(builder.serve_connection(io, answer));
-    let header_timeout = service.config().header_timeout;
     let mut stopping = false;
-    let mut tick = pin!(tokio::time::sleep(LINGER));
+    let look = if parking == Parking::Never { LOOK } else { LINGER };
+    let mut tick = pin!(tokio::time::sleep(look));
     loop {
         tokio::select! {
             biased;
@@ -148,14 +200,17 @@ async fn serve_active<F: Function>(
             }
             () = tick.as_mut() => {
                 let silent = watch.silent_for();
-                if watch.may_park() && silent >= LINGER && !stopping {
+                if parking == Parking::WhenSilent && watch.may_park() && silent >= LINGER && !stopping {
                     break;
                 }
-                // Slow heads and clients that do not read their answer: neither may go on for ever.
-                if !watch.running() && silent >= header_timeout {
+                // Slow heads and clients that do not read their answer: neither may go on for ever. What
+                // is only idle here could not be parked.
+                let idle = parking == Parking::Never && watch.may_park() && !watch.has_begun();
+                let limit = if idle { limits.idle_timeout } else { limits.header_timeout };
+                if !watch.running() && silent >= limit {
                     return None;
                 }
-                tick.as_mut().reset(tokio::time::Instant::now() + LINGER);
+                tick.as_mut().reset(tokio::time::Instant::now() + look);
             }
         }
     }
@@ -165,6 +220,7 @@ async fn serve_active<F: Function>(
 }
 
 /// What is known of one connection while hyper has it.
+#[derive(Debug)]
 struct Watch {
     origin: Instant,
     /// Milliseconds after `origin` at which something last began or ended.
@@ -177,8 +233,10 @@ struct Watch {
     half_read: AtomicBool,
     /// The client does not take what is written.
     blocked: AtomicBool,
-    /// A model or a queue is at work for a request.
+    /// A request is being answered.
     running: AtomicUsize,
+    /// Bytes came after the last request: the head of the next one, perhaps not all of it.
+    has_begun: AtomicBool,
 }
 
 impl Watch {
@@ -191,6 +249,7 @@ impl Watch {
             half_read: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             running: AtomicUsize::new(0),
+            has_begun: AtomicBool::new(false),
         }
     }
 
@@ -201,6 +260,7 @@ impl Watch {
 
     fn begin(&self) {
         self.touch();
+        self.has_begun.store(false, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
         self.running.fetch_add(1, Ordering::Relaxed);
     }
@@ -218,6 +278,10 @@ impl Watch {
         self.running.load(Ordering::Relaxed) > 0
     }
 
+    fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Relaxed)
+    }
+
     fn may_park(&self) -> bool {
         self.served.load(Ordering::Relaxed)
             && self.open.load(Ordering::Relaxed) == 0
@@ -226,17 +290,45 @@ impl Watch {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Request,
-    Response,
+/// The body of a request; its connection's [`Watch`] is told if it is not read to its end.
+#[derive(Debug)]
+pub struct RequestBody {
+    body: Incoming,
+    watch: Option<Arc<Watch>>,
 }
 
-/// A body that tells the connection's [`Watch`] when it has ended.
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        if let Some(watch) = self.watch.as_ref().filter(|_| !self.body.is_end_stream()) {
+            watch.half_read.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The body of an answer; its connection's [`Watch`] is told when it has ended.
 struct Tracked<B: Body> {
     body: B,
     watch: Arc<Watch>,
-    part: Part,
 }
 
 impl<B: Body + Unpin> Body for Tracked<B> {
@@ -261,29 +353,20 @@ impl<B: Body + Unpin> Body for Tracked<B> {
 
 impl<B: Body> Drop for Tracked<B> {
     fn drop(&mut self) {
-        match self.part {
-            Part::Request => {
-                if !self.body.is_end_stream() {
-                    self.watch.half_read.store(true, Ordering::Relaxed);
-                }
-            }
-            Part::Response => {
-                self.watch.touch();
-                self.watch.served.store(true, Ordering::Relaxed);
-                self.watch.open.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
+        self.watch.touch();
+        self.watch.served.store(true, Ordering::Relaxed);
+        self.watch.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// The socket, with what was read before hyper got it.
-struct Socket {
+struct Socket<S> {
     unread: Bytes,
-    stream: TokioIo<TcpStream>,
+    stream: TokioIo<S>,
     watch: Arc<Watch>,
 }
 
-impl Socket {
+impl<S> Socket<S> {
     fn noted(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if self.watch.blocked.load(Ordering::Relaxed) != written.is_pending() {
             self.watch.blocked.store(written.is_pending(), Ordering::Relaxed);
@@ -293,10 +376,14 @@ impl Socket {
     }
 }
 
-impl Read for Socket {
+impl<S: AsyncRead + Unpin> Read for Socket<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         if self.unread.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(cx, buf);
+            let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+            if read.is_ready() {
+                self.watch.has_begun.store(true, Ordering::Relaxed);
+            }
+            return read;
         }
         let n = self.unread.len().min(buf.remaining());
         buf.put_slice(self.unread.get(..n).unwrap_or_default());
@@ -305,7 +392,7 @@ impl Read for Socket {
     }
 }
 
-impl Write for Socket {
+impl<S: AsyncWrite + Unpin> Write for Socket<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, data);
         self.noted(written)
