@@ -20,6 +20,8 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use crate::eventually;
+
 /// A load that nobody stops ends by itself.
 const LONGEST: Duration = Duration::from_secs(180);
 /// A request that is not answered for so long is lost.
@@ -68,6 +70,7 @@ struct Target {
     uri: Uri,
     body: Bytes,
     idle: Mutex<VecDeque<SendRequest<Full<Bytes>>>>,
+    idle_max: usize,
     tally: Arc<Tally>,
 }
 
@@ -78,7 +81,16 @@ impl Load {
     /// If `url` is not `http://IP:PORT/...`.
     #[must_use]
     pub fn start(url: &str, body: &str, per_second: u32) -> Self {
-        Self::run(url, body, move |target, ends| steady(target, ends, per_second))
+        Self::run(url, body, IDLE_MAX, move |target, ends| steady(target, ends, per_second))
+    }
+
+    /// As [`Load::start`], each request on a connection of its own.
+    ///
+    /// # Panics
+    /// As [`Load::start`].
+    #[must_use]
+    pub fn on_new_connections(url: &str, body: &str, per_second: u32) -> Self {
+        Self::run(url, body, 0, move |target, ends| steady(target, ends, per_second))
     }
 
     /// Sends `n` requests at once, and waits for all answers.
@@ -86,7 +98,7 @@ impl Load {
     /// # Panics
     /// As [`Load::start`].
     pub async fn burst(url: &str, body: &str, n: u64) -> Counts {
-        let load = Self::run(url, body, move |target, _| async move {
+        let load = Self::run(url, body, 0, move |target, _| async move {
             let mut all = JoinSet::new();
             (0..n).for_each(|_| drop(all.spawn(Arc::clone(&target).request(Instant::now()))));
             all
@@ -94,7 +106,7 @@ impl Load {
         load.stop().await
     }
 
-    fn run<W, F>(url: &str, body: &str, work: W) -> Self
+    fn run<W, F>(url: &str, body: &str, idle_max: usize, work: W) -> Self
     where
         W: FnOnce(Arc<Target>, Arc<AtomicBool>) -> F + Send + 'static,
         F: Future<Output = JoinSet<()>>,
@@ -104,7 +116,8 @@ impl Load {
         let Some(address) = address else { panic!("{url} is not http://IP:PORT/...") };
         let (tally, ends) = (Arc::<Tally>::default(), Arc::<AtomicBool>::default());
         let body = Bytes::from(body.to_owned());
-        let target = Arc::new(Target { address, uri, body, idle: Mutex::default(), tally: Arc::clone(&tally) });
+        let idle = Mutex::default();
+        let target = Arc::new(Target { address, uri, body, idle, idle_max, tally: Arc::clone(&tally) });
         let (done, counts) = oneshot::channel();
         let load = Self { tally: Arc::clone(&tally), ends: Arc::clone(&ends), counts };
         std::thread::spawn(move || {
@@ -122,6 +135,16 @@ impl Load {
     #[must_use]
     pub fn answered(&self) -> u64 {
         self.tally.answered.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `n` more requests were answered.
+    ///
+    /// # Panics
+    /// If they are not.
+    pub async fn goes_on(&self, n: u64) {
+        let least = self.answered() + n;
+        let what = format!("{n} more requests are answered");
+        eventually(&what, ANSWER_LIMIT, || async { (self.answered() >= least).then_some(()) }).await;
     }
 
     /// Sends nothing more, waits for all answers, and returns what became of the requests.
@@ -214,7 +237,7 @@ impl Target {
         if status != StatusCode::OK {
             return Err(format!("{status}: {}", String::from_utf8_lossy(body.get(..300).unwrap_or(&body))));
         }
-        if sender.ready().await.is_ok() && locked(&self.idle).len() < IDLE_MAX {
+        if sender.ready().await.is_ok() && locked(&self.idle).len() < self.idle_max {
             locked(&self.idle).push_back(sender);
         }
         Ok(())

@@ -35,6 +35,15 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Sends it a signal by its name, e.g. `KILL`.
+    ///
+    /// # Panics
+    /// If it has ended.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "cannot send {name}");
+    }
+
     /// Returns the end of the log.
     #[must_use]
     pub fn last_lines(&self) -> String {
@@ -46,7 +55,9 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        if self.runs() {
+            let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        }
         let deadline = Instant::now() + END_LIMIT;
         while self.runs() && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));

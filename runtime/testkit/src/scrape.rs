@@ -14,24 +14,32 @@ impl Scrape {
     /// # Panics
     /// If the server does not answer.
     pub async fn of(url: &str) -> Self {
-        let url = format!("{url}/metrics");
-        let answer = client().get(&url).send().await.unwrap_or_else(|e| panic!("{url}: {e}"));
-        let text = answer.text().await.unwrap_or_else(|e| panic!("{url}: {e}"));
+        Self::try_of(url).await.unwrap_or_else(|| panic!("{url}/metrics does not answer"))
+    }
+
+    /// Reads `URL/metrics`; nothing if the server does not answer.
+    pub async fn try_of(url: &str) -> Option<Self> {
+        let text = client().get(format!("{url}/metrics")).send().await.ok()?.text().await.ok()?;
         let series = text.lines().filter(|line| !line.starts_with('#'));
         let series = series.filter_map(|line| line.rsplit_once(' '));
-        Self(series.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
+        Some(Self(series.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect()))
     }
 
     /// Returns the sum of all series of the metric `name` that have every one of `labels`, such as
-    /// `code="200"`.
+    /// `code="200"`; 0 if there are none.
     #[must_use]
     pub fn sum(&self, name: &str, labels: &[&str]) -> f64 {
-        let is_of =
+        self.get(name, labels).unwrap_or(0.0)
+    }
+
+    /// As [`Scrape::sum`]; nothing if there are none.
+    #[must_use]
+    pub fn get(&self, name: &str, labels: &[&str]) -> Option<f64> {
+        let is_it =
             |series: &str| series.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'));
         let all =
-            self.0.iter().filter(|(series, _)| is_of(series) && labels.iter().all(|label| series.contains(label)));
-        // An empty sum of floats is -0.
-        all.map(|(_, value)| value).sum::<f64>() + 0.0
+            self.0.iter().filter(|(series, _)| is_it(series) && labels.iter().all(|label| series.contains(label)));
+        all.map(|(_, value)| *value).reduce(|a, b| a + b)
     }
 
     /// Returns by how much everything grew since `before`.
@@ -39,12 +47,5 @@ impl Scrape {
     pub fn since(&self, before: &Self) -> Self {
         let growth = |(name, value): (&String, &f64)| (name.clone(), value - before.0.get(name).unwrap_or(&0.0));
         Self(self.0.iter().map(growth).collect())
-    }
-
-    /// Returns the sum of two servers' counters.
-    #[must_use]
-    pub fn and(mut self, other: &Self) -> Self {
-        other.0.iter().for_each(|(name, value)| *self.0.entry(name.clone()).or_default() += value);
-        self
     }
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use drover_testkit::{Counts, Load, Scrape, built, checkout, eventually};
+use drover_testkit::process::{Process, free_ports};
+use drover_testkit::{Gateway, Ledger, Load, Scrape, built, checkout, eventually};
 
 use crate::running::{Place, Up, good, lives};
 
@@ -21,9 +22,8 @@ const ROW: &str = r#"{"bill_length_mm":39.1,"bill_depth_mm":18.7,"flipper_length
 /// `drover up` with the function `penguins`.
 struct Stand<'a> {
     up: Up<'a>,
-    url: String,
-    place: &'a Place,
-    before: Scrape,
+    gateway: Gateway,
+    ledger: Ledger,
 }
 
 impl<'a> Stand<'a> {
@@ -35,8 +35,7 @@ impl<'a> Stand<'a> {
         let mut args = vec!["--no-build", job.to_str().unwrap()];
         let given = ["function=penguins", "cpu=2000", &binaries, &models];
         args.extend(given.iter().chain(variables).flat_map(|v| ["-var", v]));
-        let up = place.start(&args, &[]);
-        Self::of(place, up, n).await
+        Self::of(place, place.start(&args, &[]), n).await
     }
 
     /// Waits for `n` instances and for what `drover up` asks them at its start.
@@ -48,62 +47,72 @@ impl<'a> Stand<'a> {
             url.filter(|_| is_whole)
         })
         .await;
-        let mut stand = Self { up, url, place, before: Scrape::default() };
-        stand.serves(n).await;
-        stand.before = Scrape::of(&stand.url).await;
-        stand
-    }
-
-    fn predict(&self) -> String {
-        format!("{}/functions/penguins/predict", self.url)
+        let gateway = Gateway::new(&url, "penguins");
+        gateway.serves(n).await;
+        let ledger = gateway.ledger().await;
+        Self { up, gateway, ledger }
     }
 
     fn load(&self) -> Load {
-        Load::start(&self.predict(), ROW, RATE)
+        self.gateway.load(ROW, RATE)
     }
 
-    /// Waits until the gateway has `n` instances in service.
-    async fn serves(&self, n: usize) {
-        eventually(&format!("{n} instances are in service"), PATIENCE, || async {
-            let in_service = Scrape::of(&self.url).await.sum("drover_gateway_instances_ready", &["penguins"]);
-            (in_service == n as f64 && self.up.instances().len() == n).then_some(())
+    async fn ends(&self, what: &str, load: Load) {
+        self.ledger.close(what, &load.stop().await).await;
+    }
+
+    /// Waits until there are `n` processes, none of them of `old`, and all in service.
+    async fn has(&self, n: usize, old: &[u32]) {
+        eventually(&format!("{n} new instances"), PATIENCE, || async {
+            let pids = self.up.pids();
+            (pids.len() == n && !pids.iter().any(|pid| old.contains(pid))).then_some(())
         })
         .await;
+        self.gateway.serves(n).await;
     }
 
-    /// Ends the load and checks that client and gateway have counted the same.
-    async fn ends(&self, what: &str, load: Load) -> Counts {
-        let counts = load.stop().await;
-        self.balanced(what, &counts).await;
-        counts
+    /// Returns the addresses of the instances.
+    fn addresses(&self) -> Vec<String> {
+        let address = |instance: &serde_json::Value| instance["address"].as_str().map(str::to_owned);
+        self.up.instances().iter().filter_map(address).collect()
     }
 
-    async fn balanced(&self, what: &str, counts: &Counts) {
-        let now = Scrape::of(&self.url).await.since(&self.before);
-        let n = |name, labels: &[&str]| now.sum(name, &[&[r#"function="penguins""#], labels].concat());
-        let retried = n("drover_gateway_retries_total", &[]);
-        println!("{what}: {counts}; {retried} retried by the gateway");
-        counts.all_answered();
-        let (all, good) =
-            (n("drover_gateway_requests_total", &[]), n("drover_gateway_requests_total", &[r#"code="200""#]));
-        assert_eq!((all, good), (counts.sent as f64, counts.sent as f64), "what the gateway has counted");
-    }
-}
-
-impl Drop for Stand<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let log = self.place.text("err.txt");
-            let last: Vec<_> = log.lines().rev().take(40).collect();
-            eprintln!("--- drover up, the last first:\n{}", last.join("\n"));
+    /// Returns what its instances have counted: requests answered with 200, and those turned away since
+    /// more came than there are slots.
+    async fn run_and_refused(&self) -> (f64, f64) {
+        let (mut run, mut refused) = (0.0, 0.0);
+        for address in self.addresses() {
+            let seen = Scrape::of(&format!("http://{address}")).await;
+            run += seen.sum("drover_invocations_total", &[r#"code="200""#]);
+            refused += seen.sum("drover_invocations_total", &[r#"code="429""#]);
         }
+        (run, refused)
     }
 }
 
-/// Waits until a load has had `n` more answers.
-async fn goes_on(load: &Load, n: u64) {
-    let least = load.answered() + n;
-    eventually("requests are answered", PATIENCE, || async { (load.answered() >= least).then_some(()) }).await;
+/// A `drover gateway` before fixed instances, on a port that it shares and on one of its own.
+struct Door {
+    process: Process,
+    gateway: Gateway,
+}
+
+impl Door {
+    async fn start(place: &Place, shared: u16) -> Self {
+        let [own] = free_ports();
+        let [listen, alone] = [shared, own].map(|port| format!("127.0.0.1:{port}"));
+        let command = place.command(&["gateway", "--config", "gateway.toml", "--listen", &listen, "--listen", &alone]);
+        let process = Process::start(command, &place.dir.path().join(format!("gateway-{own}.txt")));
+        let gateway = Gateway::new(&format!("http://{alone}"), "penguins");
+        gateway.serves(2).await;
+        Self { process, gateway }
+    }
+
+    /// Asks it to stop, and waits until it has.
+    async fn ends(&mut self) {
+        self.process.signal("TERM");
+        let process = std::cell::RefCell::new(&mut self.process);
+        eventually("the gateway has ended", PATIENCE, || async { (!process.borrow_mut().runs()).then_some(()) }).await;
+    }
 }
 
 fn signal(pid: u32, name: &str) {
@@ -115,16 +124,11 @@ async fn an_instance_is_killed() {
     let place = Place::new();
     let stand = Stand::start(&place, &["min=3", "max=3", "count=3"], 3).await;
     let load = stand.load();
-    goes_on(&load, 300).await;
+    load.goes_on(300).await;
     for victim in stand.up.pids() {
         signal(victim, "KILL");
-        stand.serves(3).await;
-        eventually("it is another process", PATIENCE, || async {
-            let pids = stand.up.pids();
-            (pids.len() == 3 && !pids.contains(&victim)).then_some(())
-        })
-        .await;
-        goes_on(&load, 200).await;
+        stand.has(3, &[victim]).await;
+        load.goes_on(200).await;
     }
     stand.ends("kill -9 of 3 instances, one after another", load).await;
 }
@@ -135,10 +139,10 @@ async fn the_count_falls_from_five_to_one() {
     let place = Place::new();
     let stand = Stand::start(&place, &["min=1", "max=5", "count=5", "pure=false"], 5).await;
     let load = stand.load();
-    goes_on(&load, 300).await;
+    load.goes_on(300).await;
     good(&place.drover(&["scale", "penguins", "1"]));
-    stand.serves(1).await;
-    goes_on(&load, 300).await;
+    stand.gateway.serves(1).await;
+    load.goes_on(300).await;
     stand.ends("scale 5 -> 1", load).await;
 }
 
@@ -163,37 +167,26 @@ async fn all_instances_are_replaced_one_by_one() {
 
     let stand = Stand::of(&place, up, 3).await;
     let (old, load) = (stand.up.pids(), stand.load());
-    goes_on(&load, 300).await;
+    load.goes_on(300).await;
     fs::write(function.join("src/main.rs"), "changed").unwrap();
     eventually("all were replaced", PATIENCE, || async {
         place.text("err.txt").contains("penguins: 3 of 3 replaced").then_some(())
     })
     .await;
     eventually("the old ones have ended", PATIENCE, || async { (!old.iter().copied().any(lives)).then_some(()) }).await;
-    stand.serves(3).await;
-    goes_on(&load, 200).await;
+    stand.gateway.serves(3).await;
+    load.goes_on(200).await;
     stand.ends("rolling replacement of 3 instances", load).await;
 }
 
 #[tokio::test]
 async fn many_come_at_once_and_nobody_is_there() {
     let place = Place::new();
-    let slots = 8;
-    let slots_given = format!("slots={slots}");
-    let stand = Stand::start(&place, &["min=0", "max=3", "count=0", &slots_given], 0).await;
-    let counts = Load::burst(&stand.predict(), ROW, 500).await;
-    stand.balanced("burst of 500 at zero instances", &counts).await;
-    // An instance that gets more than its slots says 429, and counts that.
-    let retried = Scrape::of(&stand.url).await.sum("drover_gateway_retries_total", &[r#"why="full""#]);
-    let mut n_run = 0.0;
-    for instance in stand.up.instances() {
-        let Some(address) = instance["address"].as_str() else { continue };
-        let seen = Scrape::of(&format!("http://{address}")).await;
-        assert_eq!(seen.sum("drover_invocations_total", &[r#"code="429""#]), 0.0);
-        assert_eq!(seen.sum("drover_slots", &[]), f64::from(slots));
-        n_run += seen.sum("drover_invocations_total", &[r#"code="200""#]);
-    }
-    assert_eq!((n_run, retried), (500.0, 0.0), "what the instances have counted");
+    let stand = Stand::start(&place, &["min=0", "max=3", "count=0", "slots=8"], 0).await;
+    let counts = Load::burst(&stand.gateway.predict(), ROW, 500).await;
+    stand.ledger.close("burst of 500 at zero instances", &counts).await;
+    assert_eq!(stand.run_and_refused().await, (500.0, 0.0), "what the instances have counted");
+    assert_eq!(stand.gateway.sum("drover_gateway_retries_total", &[]).await, 0.0);
 }
 
 #[tokio::test]
@@ -201,15 +194,43 @@ async fn an_instance_accepts_and_never_answers() {
     let place = Place::new();
     let stand = Stand::start(&place, &["min=3", "max=3", "count=3"], 3).await;
     let (load, hung) = (stand.load(), stand.up.pids()[0]);
-    goes_on(&load, 300).await;
+    load.goes_on(300).await;
     signal(hung, "STOP");
-    goes_on(&load, 600).await;
-    let ejected = Scrape::of(&stand.url).await.sum("drover_gateway_ejections_total", &["penguins"]);
-    assert!(ejected >= 1.0, "it goes on to get requests");
+    load.goes_on(600).await;
+    assert!(stand.gateway.sum("drover_gateway_ejections_total", &[]).await >= 1.0, "it goes on to get requests");
     signal(hung, "CONT");
-    stand.serves(3).await;
-    goes_on(&load, 200).await;
+    stand.gateway.serves(3).await;
+    load.goes_on(200).await;
     stand.ends("SIGSTOP of 1 of 3 instances", load).await;
+}
+
+/// A new gateway takes the port over while the old one finishes what it has. Nothing is sent twice.
+#[tokio::test]
+async fn the_gateway_is_restarted() {
+    let place = Place::new();
+    let stand = Stand::start(&place, &["min=2", "max=2", "count=2"], 2).await;
+    let config = format!("[functions.penguins]\ninstances = {:?}\n", stand.addresses());
+    fs::write(place.dir.path().join("gateway.toml"), config).unwrap();
+    let (before, _) = stand.run_and_refused().await;
+    let [shared] = free_ports();
+    let mut door = Door::start(&place, shared).await;
+    let url = format!("http://127.0.0.1:{shared}/functions/penguins/predict");
+    let (load, anew) = (Load::start(&url, ROW, RATE), Load::on_new_connections(&url, ROW, RATE));
+    for _ in 0..5 {
+        load.goes_on(100).await;
+        let mut old = std::mem::replace(&mut door, Door::start(&place, shared).await);
+        load.goes_on(100).await;
+        old.ends().await;
+    }
+    load.goes_on(100).await;
+    let (counts, anew) = (load.stop().await, anew.stop().await);
+    println!("gateway restarted 5 times: {counts}; none retried by the gateway");
+    println!("gateway restarted 5 times, each request on a new connection: {anew}; none retried by the gateway");
+    counts.all_answered();
+    anew.all_answered();
+    assert!(door.gateway.sum("drover_gateway_requests_total", &[]).await > 0.0, "the last gateway has taken over");
+    let (after, _) = stand.run_and_refused().await;
+    assert_eq!(after - before, (counts.sent + anew.sent) as f64, "what the instances have counted");
 }
 
 fn executable(path: &Path, text: &str) {

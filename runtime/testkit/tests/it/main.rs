@@ -12,6 +12,7 @@ mod acl;
 mod artifact;
 mod catalog;
 mod cluster;
+mod faults;
 mod leader;
 mod limits;
 mod release;

@@ -104,6 +104,6 @@ async fn deployed(cluster: &Cluster, n: usize) {
     .await;
 }
 
-fn ids(found: &[Registered]) -> BTreeSet<String> {
+pub(crate) fn ids(found: &[Registered]) -> BTreeSet<String> {
     found.iter().map(|instance| instance.id.clone()).collect()
 }
