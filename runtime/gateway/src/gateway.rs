@@ -10,11 +10,11 @@ use drover_core::{ErrorKind, RequestId};
 use drover_engine::{Catalog, Peers, Scheduler, Snapshot};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Access;
-use crate::backend::Backend;
+use crate::backend::{Backend, Out};
 use crate::body::Body;
 use crate::decisions::Decisions;
 use crate::error::Error;
@@ -213,19 +213,12 @@ impl Gateway {
         Arc::clone(&self.catalog.watch().borrow())
     }
 
-    /// Follows the catalog until it ends: lanes, instances to ask, events.
-    pub(crate) async fn follow_catalog(self: Arc<Self>) {
-        let mut catalog = self.catalog.watch();
-        catalog.mark_changed();
+    /// Follows the catalog until it ends.
+    pub(crate) async fn follow_catalog(self: Arc<Self>, mut catalog: watch::Receiver<Arc<Snapshot>>) {
         let mut was_lost = false;
         while catalog.changed().await.is_ok() {
             let snapshot = Arc::clone(&catalog.borrow_and_update());
-            for (lane, backend, why) in self.lanes.show(&snapshot, &self.metrics) {
-                match why {
-                    crate::backend::Out::New => self.tend(&lane, &backend, why),
-                    _ => self.suspect(&lane, &backend, why),
-                }
-            }
+            self.show(&snapshot);
             let is_lost = snapshot.lost.is_some();
             if is_lost != was_lost {
                 let text = snapshot.lost.clone().unwrap_or_else(|| "the catalog is back".into());
@@ -234,6 +227,16 @@ impl Gateway {
             }
             was_lost = is_lost;
             self.metrics.catalog_lost.set(f64::from(u8::from(is_lost)));
+        }
+    }
+
+    /// Brings the lanes in step with the catalog, and asks the instances that must be asked.
+    pub(crate) fn show(self: &Arc<Self>, snapshot: &Snapshot) {
+        for (lane, backend, why) in self.lanes.show(snapshot, &self.metrics) {
+            match why {
+                Out::New => self.tend(&lane, &backend, why),
+                _ => self.suspect(&lane, &backend, why),
+            }
         }
     }
 

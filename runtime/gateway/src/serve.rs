@@ -22,14 +22,19 @@ use crate::tls::{Tls, is_http2};
 
 /// The largest head of a request: request line and headers.
 const HEAD_BYTES: u32 = 64 << 10;
+/// A listener on which nobody connects for so long is closed.
+const LAST_ACCEPT: Duration = Duration::from_millis(5);
 /// How long clients are asked to connect anew before idle connections are closed.
 const LEAVE_WAIT: Duration = Duration::from_secs(1);
 
 /// Serves HTTP/1.1 and HTTP/2 on all `listeners`, with TLS if there is a certificate, until `stop`; then
 /// finishes what is in flight within the drain timeout. All that the gateway does besides runs meanwhile.
 pub async fn serve(listeners: Vec<TcpListener>, tls: Option<Tls>, gateway: Arc<Gateway>, stop: CancellationToken) {
+    // Before the first request: it must not find an empty catalog.
+    let mut catalog = gateway.catalog.watch();
+    gateway.show(&Arc::clone(&catalog.borrow_and_update()));
     let mut besides = JoinSet::new();
-    besides.spawn(Arc::clone(&gateway).follow_catalog());
+    besides.spawn(Arc::clone(&gateway).follow_catalog(catalog));
     besides.spawn(Arc::clone(&gateway).autoscale());
     besides.spawn(watch_over(Arc::clone(&gateway)));
 
@@ -91,7 +96,7 @@ impl Door {
         }
         self.gateway.is_leaving.store(true, Ordering::Relaxed);
         // Whoever has connected already is served; another gateway on this port takes the others.
-        while let Ok(Ok((stream, visitor))) = tokio::time::timeout(Duration::ZERO, self.accept(&listener)).await {
+        while let Ok(Ok((stream, visitor))) = tokio::time::timeout(LAST_ACCEPT, self.accept(&listener)).await {
             self.take(stream, visitor);
         }
     }
