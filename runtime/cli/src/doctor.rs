@@ -38,7 +38,7 @@ struct Finding {
 
 /// Checks this machine; fails if `drover up` cannot work here.
 pub(crate) async fn doctor(place: &Place, as_json: bool) -> anyhow::Result<ExitCode> {
-    let mut findings = vec![machine(), cgroups(), state(place).await, port()];
+    let mut findings = vec![machine(), cgroups(), state(place).await, port(place)];
     for (what, why) in [
         ("cargo", "a checkout cannot be built"),
         ("python3", "the inference library cannot be fetched, models cannot be trained"),
@@ -105,7 +105,11 @@ async fn state(place: &Place) -> Finding {
     }
 }
 
-fn port() -> Finding {
+fn port(place: &Place) -> Finding {
+    let ours = Record::read(&place.state_dir).and_then(|record| record.gateway);
+    if ours.is_some_and(|address| address.port() == 8080) {
+        return finding("port 8080", Verdict::Good, "held by the drover up that runs here");
+    }
     match TcpListener::bind(("127.0.0.1", 8080)) {
         Ok(_) => finding("port 8080", Verdict::Good, "free"),
         Err(e) => finding("port 8080", Verdict::Note, format!("{e}; use drover up --port")),
