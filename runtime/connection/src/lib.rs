@@ -290,7 +290,7 @@ impl Watch {
     }
 }
 
-/// The body of a request; its connection's [`Watch`] is told if it is not read to its end.
+/// The body of a request; its connection is told if it is not read to its end.
 #[derive(Debug)]
 pub struct RequestBody {
     body: Incoming,
