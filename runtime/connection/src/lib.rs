@@ -6,18 +6,20 @@
 //! about as much as their sockets. It is taken back only where nothing can be lost: every request
 //! read to its end, every response written to its end.
 
+mod watch;
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use http::{Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::{http1, http2};
@@ -26,6 +28,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+
+pub use self::watch::RequestBody;
+use self::watch::{Tracked, Watch};
 
 /// How long a connection keeps its buffers after its last response, and how often it is looked at.
 const LINGER: Duration = Duration::from_millis(50);
@@ -217,146 +222,6 @@ where
     // `may_park` has said that nothing is half read or half written.
     let parts = Pin::into_inner(connection).into_parts();
     Some((parts.io.stream.into_inner(), parts.read_buf))
-}
-
-/// What is known of one connection while hyper has it.
-#[derive(Debug)]
-struct Watch {
-    origin: Instant,
-    /// Milliseconds after `origin` at which something last began or ended.
-    at_ms: AtomicU64,
-    /// Requests whose response is not written yet.
-    open: AtomicUsize,
-    /// A request has been answered.
-    served: AtomicBool,
-    /// A request's body was left unread: hyper alone knows how to go on.
-    half_read: AtomicBool,
-    /// The client does not take what is written.
-    blocked: AtomicBool,
-    /// A request is being answered.
-    running: AtomicUsize,
-    /// Bytes came after the last request: the head of the next one, perhaps not all of it.
-    has_begun: AtomicBool,
-}
-
-impl Watch {
-    fn new() -> Self {
-        Self {
-            origin: Instant::now(),
-            at_ms: AtomicU64::new(0),
-            open: AtomicUsize::new(0),
-            served: AtomicBool::new(false),
-            half_read: AtomicBool::new(false),
-            blocked: AtomicBool::new(false),
-            running: AtomicUsize::new(0),
-            has_begun: AtomicBool::new(false),
-        }
-    }
-
-    fn touch(&self) {
-        let ms = u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.at_ms.store(ms, Ordering::Relaxed);
-    }
-
-    fn begin(&self) {
-        self.touch();
-        self.has_begun.store(false, Ordering::Relaxed);
-        self.open.fetch_add(1, Ordering::Relaxed);
-        self.running.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn end(&self) {
-        self.touch();
-        self.running.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    fn silent_for(&self) -> Duration {
-        self.origin.elapsed().saturating_sub(Duration::from_millis(self.at_ms.load(Ordering::Relaxed)))
-    }
-
-    fn running(&self) -> bool {
-        self.running.load(Ordering::Relaxed) > 0
-    }
-
-    fn has_begun(&self) -> bool {
-        self.has_begun.load(Ordering::Relaxed)
-    }
-
-    fn may_park(&self) -> bool {
-        self.served.load(Ordering::Relaxed)
-            && self.open.load(Ordering::Relaxed) == 0
-            && !self.half_read.load(Ordering::Relaxed)
-            && !self.blocked.load(Ordering::Relaxed)
-    }
-}
-
-/// The body of a request; its connection is told if it is not read to its end.
-#[derive(Debug)]
-pub struct RequestBody {
-    body: Incoming,
-    watch: Option<Arc<Watch>>,
-}
-
-impl Body for RequestBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for RequestBody {
-    fn drop(&mut self) {
-        if let Some(watch) = self.watch.as_ref().filter(|_| !self.body.is_end_stream()) {
-            watch.half_read.store(true, Ordering::Relaxed);
-        }
-    }
-}
-
-/// The body of an answer; its connection's [`Watch`] is told when it has ended.
-struct Tracked<B: Body> {
-    body: B,
-    watch: Arc<Watch>,
-}
-
-impl<B: Body + Unpin> Body for Tracked<B> {
-    type Data = B::Data;
-    type Error = B::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl<B: Body> Drop for Tracked<B> {
-    fn drop(&mut self) {
-        self.watch.touch();
-        self.watch.served.store(true, Ordering::Relaxed);
-        self.watch.open.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// The socket, with what was read before hyper got it.

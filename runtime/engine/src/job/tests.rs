@@ -22,7 +22,10 @@ fn the_job_file_for_any_function_is_understood() {
     let vars = ["function=covertype", "count=2", "max=4", "cpu=750", "memory_max=512"];
     let Loaded { job, warnings, .. } = read(text, &vars).unwrap();
     assert_eq!((job.id.as_str(), job.name.as_str(), job.group.count), ("covertype", "covertype", 2));
-    assert_eq!(job.group.scaling, Scaling { min: 0, max: 4, enabled: true, policy: BTreeMap::new() });
+    let policy = [("utilisation", "0.7"), ("stable_window", "60s"), ("zero_after", "60s")];
+    let policy: BTreeMap<_, _> = policy.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    drover_core::scale::Policy::read(&policy).unwrap();
+    assert_eq!(job.group.scaling, Scaling { min: 0, max: 4, enabled: true, policy });
     let task = &job.group.task;
     assert!(task.command.ends_with("/target/release/covertype") && task.command.starts_with('/'), "{}", task.command);
     assert_eq!(task.env["DROVER_CORE_MHZ"], "${attr.cpu.frequency}");
