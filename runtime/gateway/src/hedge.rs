@@ -14,6 +14,8 @@ use crate::payload::Payload;
 
 /// Answers whose times are remembered.
 const REMEMBERED: usize = 256;
+/// The least wait: a model of microseconds is slow only by accident, and a second one would not help.
+const WAIT_LEAST: Duration = Duration::from_millis(5);
 /// Fewer say nothing about the slowest twentieth.
 const LEAST: usize = 64;
 
@@ -64,10 +66,11 @@ impl Gateway {
         let mut first = Box::pin(self.attempt(lane, Arc::clone(&lease.backend), request, is_whole));
         let may_hedge = self.settings.hedge && is_whole && lane.shown().is_pure();
         let Some(p95) = may_hedge.then(|| lane.p95()).flatten() else { return Ok((first.await, lease)) };
+        let wait = p95.max(WAIT_LEAST);
         tokio::select! {
             biased;
             attempt = &mut first => return Ok((attempt, lease)),
-            () = tokio::time::sleep(p95) => {}
+            () = tokio::time::sleep(wait) => {}
         }
         let Some(other) = lane.second_lease(&lease.backend) else { return Ok((first.await, lease)) };
         lane.metrics.retried("hedged");

@@ -23,7 +23,7 @@ enum Bad {
     IsFull,
     /// It answers 500.
     Fails,
-    /// After 80 requests, every tenth takes long.
+    /// After 80 requests, every 25th takes long.
     IsSlowAtTimes,
 }
 
@@ -50,7 +50,7 @@ async fn behave(mut stream: TcpStream, how: Bad, n: Arc<AtomicUsize>) {
         let answer = match how {
             Bad::IsSlowAtTimes => {
                 let so_far = n.load(Ordering::SeqCst);
-                if so_far > 80 && so_far.is_multiple_of(10) {
+                if so_far > 80 && so_far.is_multiple_of(25) {
                     tokio::time::sleep(Duration::from_secs(5)).await;
                 }
                 "200 OK"
