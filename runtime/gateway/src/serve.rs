@@ -8,6 +8,7 @@ use std::time::Duration;
 use drover_connection::{Handler, Limits, RequestBody};
 use futures_util::future::join_all;
 use http::{Request, Response};
+use socket2::{SockFilter, SockRef};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -22,8 +23,8 @@ use crate::tls::{Tls, is_http2};
 
 /// The largest head of a request: request line and headers.
 const HEAD_BYTES: u32 = 64 << 10;
-/// A listener on which nobody connects for so long is closed.
-const LAST_ACCEPT: Duration = Duration::from_millis(5);
+/// A listener on which nobody connects for so long is closed: time to finish what was half made.
+const LAST_ACCEPT: Duration = Duration::from_millis(100);
 /// How long clients are asked to connect anew before idle connections are closed.
 const LEAVE_WAIT: Duration = Duration::from_secs(1);
 
@@ -96,6 +97,9 @@ impl Door {
         }
         self.gateway.is_leaving.store(true, Ordering::Relaxed);
         // Whoever has connected already is served; another gateway on this port takes the others.
+        if let Err(e) = turn_away_new(&listener) {
+            tracing::debug!(error = %e, "connections that come while the port is closed may be reset");
+        }
         while let Ok(Ok((stream, visitor))) = tokio::time::timeout(LAST_ACCEPT, self.accept(&listener)).await {
             self.take(stream, visitor);
         }
@@ -137,6 +141,22 @@ impl Handler for Visitor {
     async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
         self.gateway.answer(request, self.client).await
     }
+}
+
+/// Makes the kernel drop requests for new connections to `listener`: closed with one half made, it would
+/// reset it. The client's kernel asks again, when another gateway has the port to itself. A classic BPF
+/// filter, which sees a segment from its TCP header on.
+fn turn_away_new(listener: &TcpListener) -> io::Result<()> {
+    const FLAGS: u32 = 13;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(0x30, 0, 0, FLAGS),     // load a byte
+        SockFilter::new(0x54, 0, 0, SYN | ACK), // keep these bits of it
+        SockFilter::new(0x15, 0, 1, SYN),       // if that is SYN alone
+        SockFilter::new(0x06, 0, 0, 0),         // drop it
+        SockFilter::new(0x06, 0, 0, u32::MAX),  // or take all of it
+    ])
 }
 
 /// Looks after instances that hold requests and do not answer, and after the counters.
