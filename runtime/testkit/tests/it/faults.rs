@@ -45,6 +45,8 @@ impl Town {
         let mut command = Command::new(built(&["drover-cli"]).join("drover"));
         command.args(["gateway", "--listen", &own.to_string(), "--listen", &format!("127.0.0.1:{shared}")]);
         command.args(["--consul", &self.cluster.nomad.consul.url, "--nomad", &self.cluster.nomad.url]);
+        // What this test sets by hand stays, however slow the machine.
+        command.args(["--set", "scale.hold_for=1h"]);
         let process = Process::start(command, &self.dir.path().join(format!("gateway-{}.txt", own.port())));
         let gateway = Gateway::new(&format!("http://{own}"), "penguins");
         gateway.serves(n).await;
