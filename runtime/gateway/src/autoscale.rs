@@ -27,8 +27,8 @@ const PEER_LIMIT: Duration = Duration::from_millis(500);
 /// How long to wait after the scheduler refused a change.
 const REFUSED_WAIT: Duration = Duration::from_secs(5);
 
-/// How soon the scheduler shows a change that it has taken.
-const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+/// How soon the scheduler shows a change that it has taken; later, somebody else has undone it.
+const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 
 /// The scaling of all functions.
 #[derive(Default)]
