@@ -114,12 +114,13 @@ async fn instances_come_and_go_and_hang_and_die() {
     }
     ledger.close("scale 3 -> 5 -> 1 -> 3", &load.stop().await).await;
 
-    for (what, update) in [("all at once", "max_parallel=0"), ("one by one", rolling)] {
+    // Another CPU each time: a new version alone changes the instances in place.
+    for (what, update, cpu) in [("all at once", "max_parallel=0", "cpu=600"), ("one by one", rolling, "cpu=620")] {
         let (ledger, load) = (door.gateway.ledger().await, door.load());
         load.goes_on(100).await;
         let old = ids(&town.cluster.passing("penguins", 3).await);
         let version = format!("version={}", update.replace('=', "-"));
-        town.cluster.run("penguins", &["min=1", "max=5", "cpu=600", update, &version]);
+        town.cluster.run("penguins", &["min=1", "max=5", cpu, update, &version]);
         town.replaced(&old, 3).await;
         load.goes_on(200).await;
         ledger.close(&format!("redeploy of 3 instances {what}"), &load.stop().await).await;
