@@ -11,6 +11,7 @@ mod watch;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,6 +26,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -94,9 +96,14 @@ where
 /// Waits for the next bytes, and shows them; false if the connection has ended or is to be closed.
 async fn woken(stream: &TcpStream, next: &mut [u8], limits: Limits, stop: &CancellationToken) -> bool {
     tokio::select! {
+        biased;
         // Not `readable`, which may be told of bytes that have been read already.
         seen = stream.peek(next) => matches!(seen, Ok(1..)),
-        () = stop.cancelled() => false,
+        // A request may have come that tokio has not been told of: closed now, it would be reset.
+        () = stop.cancelled() => {
+            let waits = matches!(SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]), Ok(1..));
+            waits && matches!(stream.peek(next).await, Ok(1..))
+        }
         () = tokio::time::sleep(limits.idle_timeout) => false,
     }
 }
@@ -200,6 +207,9 @@ where
                 return None;
             }
             () = stop.cancelled(), if !stopping => {
+                if parking == Parking::WhenSilent && watch.may_park() {
+                    break;
+                }
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
             }
