@@ -4,16 +4,19 @@ use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to end after SIGTERM.
 const END_LIMIT: Duration = Duration::from_secs(30);
 
-/// A server's process; SIGTERM when dropped, SIGKILL if that does not help.
+/// A server's process; SIGTERM when dropped, if it has not had it yet, and SIGKILL if that does not help.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
     log: PathBuf,
+    /// SIGTERM was sent: a second one would cut short what the server still finishes.
+    is_asked: AtomicBool,
 }
 
 impl Process {
@@ -27,7 +30,7 @@ impl Process {
         let other = file.try_clone().unwrap_or_else(|e| panic!("{}: {e}", log.display()));
         command.stdin(Stdio::null()).stdout(file).stderr(other);
         let child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-        Self { child, log: log.into() }
+        Self { child, log: log.into(), is_asked: AtomicBool::new(false) }
     }
 
     /// Returns whether the process still runs.
@@ -42,6 +45,7 @@ impl Process {
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
         assert!(sent.is_ok_and(|status| status.success()), "cannot send {name}");
+        self.is_asked.fetch_or(name == "TERM", Ordering::Relaxed);
     }
 
     /// Returns the end of the log.
@@ -55,7 +59,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.runs() {
+        if self.runs() && !self.is_asked.load(Ordering::Relaxed) {
             let _ = Command::new("kill").arg(self.child.id().to_string()).status();
         }
         let deadline = Instant::now() + END_LIMIT;
