@@ -317,7 +317,7 @@ impl Scheduler for LocalEngine {
     fn stop<'a>(&'a self, function: &'a FunctionName) -> BoxFuture<'a, Result<(), SchedulerError>> {
         async move {
             self.with(function, |herd| {
-                herd.set(0);
+                herd.stop();
                 Ok(())
             })
         }
@@ -334,7 +334,7 @@ impl Scheduler for LocalEngine {
                     min: scaling.min,
                     max: scaling.max,
                     policy: scaling.policy.clone(),
-                    scales: scaling.enabled,
+                    scales: herd.scales(),
                     trouble: None,
                 }
             };

@@ -18,7 +18,8 @@ pub trait Scheduler: Send + Sync {
     /// [`SchedulerError::Refused`] and [`SchedulerError::Unavailable`].
     fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<(), SchedulerError>>;
 
-    /// Stops every instance of `function`, whatever the job's least count is.
+    /// Stops every instance of `function`, whatever the job's least count is; where the scheduler can, until
+    /// somebody scales it again.
     ///
     /// # Errors
     /// [`SchedulerError::UnknownFunction`].

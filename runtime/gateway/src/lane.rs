@@ -155,9 +155,8 @@ impl Lane {
             {
                 return Ok(Lease { lane: Arc::clone(self), backend, visit: None });
             }
-            if state.seats.is_empty() && !self.may_wake.load(Ordering::Relaxed) {
-                let detail = format!("no instance of `{}` runs, and none is started for a request", self.function);
-                return Err(Error::new(ErrorKind::NotReady, detail));
+            if self.nobody_will(&state) {
+                return Err(self.nobody_wakes());
             }
             self.check_room(&state, n_bytes)?;
             let (sender, receiver) = oneshot::channel();
@@ -175,7 +174,7 @@ impl Lane {
         loop {
             let limit = self.settings.cold_start_timeout;
             match tokio::time::timeout(limit, &mut receiver).await {
-                Ok(lease) => return lease.map_err(|_| Error::new(ErrorKind::Internal, "the queue lost a request")),
+                Ok(lease) => return lease.map_err(|_| self.nobody_wakes()),
                 // There are instances, only busy ones: the deadline ends that wait.
                 Err(_) if self.n_open() > 0 => {}
                 Err(_) => return Err(self.nobody(limit)),
@@ -194,9 +193,24 @@ impl Lane {
         Error::new(ErrorKind::ColdStartTimeout, detail)
     }
 
-    /// Notes whether somebody starts an instance if there is none.
+    /// Notes whether somebody starts an instance if there is none; if nobody does, those who wait for one
+    /// are told.
     pub(crate) fn may_wake(&self, may: bool) {
         self.may_wake.store(may, Ordering::Relaxed);
+        let mut state = self.state();
+        let in_vain = self.nobody_will(&state).then(|| state.waiting.take_all());
+        drop(state);
+        drop(in_vain);
+    }
+
+    /// Returns whether nobody runs, and nobody will.
+    fn nobody_will(&self, state: &State) -> bool {
+        state.seats.is_empty() && !self.may_wake.load(Ordering::Relaxed)
+    }
+
+    fn nobody_wakes(&self) -> Error {
+        let detail = format!("no instance of `{}` runs, and none is started for a request", self.function);
+        Error::new(ErrorKind::NotReady, detail)
     }
 
     fn check_room(&self, state: &State, n_bytes: usize) -> Result<(), Error> {
@@ -244,8 +258,9 @@ impl Lane {
         if opened {
             state.cold.opened(Instant::now());
         }
+        let in_vain = self.nobody_will(&state).then(|| state.waiting.take_all());
         drop(state);
-        drop(unclaimed);
+        drop((unclaimed, in_vain));
         to_ask
     }
 

@@ -41,6 +41,16 @@ fn everything_a_person_does_in_one_sitting() {
     assert!(good(&place.drover(&["doctor"])).contains("drover up runs (process "));
 
     let pids = up.pids();
+    assert_eq!(good(&place.drover(&["stop", "herd"])), "herd: stopping\n");
+    eventually("they have ended", || (!pids.iter().copied().any(lives)).then_some(()));
+    let refused = place.drover(&["invoke", "herd", "{}"]);
+    let said = String::from_utf8_lossy(&refused.stdout);
+    assert!(!refused.status.success() && said.contains("no instance of `herd` runs"), "{said}");
+    assert_eq!(up.instances().len(), 0, "stopped is stopped: neither its least count nor a request starts one");
+    assert_eq!(good(&place.drover(&["scale", "herd", "1"])), "herd: 1 wanted\n");
+    assert_eq!(good(&place.drover(&["invoke", "herd", "{}"])), "ok\n");
+
+    let pids = up.pids();
     assert_eq!(good(&place.drover(&["stop"])), "stopping\n");
     assert_eq!(up.end(), Some(0));
     assert!(!pids.into_iter().any(lives));

@@ -18,6 +18,7 @@ pub(crate) struct Herd {
     function: FunctionName,
     job: Arc<Job>,
     count: u32,
+    is_stopped: bool,
     members: Vec<Member>,
 }
 
@@ -30,7 +31,7 @@ struct Member {
 impl Herd {
     /// Begins with no instance.
     pub(crate) fn new(shared: Arc<Shared>, function: FunctionName, job: Job) -> Self {
-        Self { shared, function, job: Arc::new(job), count: 0, members: Vec::new() }
+        Self { shared, function, job: Arc::new(job), count: 0, is_stopped: false, members: Vec::new() }
     }
 
     /// Returns the job.
@@ -50,12 +51,24 @@ impl Herd {
             let (function, min, max) = (self.function.clone(), bounds.min, bounds.max);
             return Err(SchedulerError::OutOfRange { function, count, min, max });
         }
+        self.is_stopped = false;
         self.set(count);
         Ok(())
     }
 
+    /// Drains all instances, until somebody scales again.
+    pub(crate) fn stop(&mut self) {
+        self.is_stopped = true;
+        self.set(0);
+    }
+
+    /// Returns whether the count may change by itself.
+    pub(crate) fn scales(&self) -> bool {
+        self.job.group.scaling.enabled && !self.is_stopped
+    }
+
     /// Starts or drains instances until there are `count`.
-    pub(crate) fn set(&mut self, count: u32) {
+    fn set(&mut self, count: u32) {
         self.count = count;
         let wanted = usize::try_from(count).unwrap_or(usize::MAX);
         while self.members.len() > wanted {

@@ -52,6 +52,21 @@ async fn no_instance_holds_more_than_its_slots() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn those_who_wait_are_told_when_nobody_will_run() {
+    let lane = lane(Settings::default());
+    let asked = Instant::now();
+    let tell = async {
+        tokio::task::yield_now().await;
+        lane.may_wake(false);
+    };
+    let mut place = None;
+    let (waited, ()) = tokio::join!(lane.lease(&mut place, 7, None), tell);
+    assert_eq!(waited.unwrap_err().kind, ErrorKind::NotReady);
+    assert!(asked.elapsed() < Settings::default().cold_start_timeout);
+    assert_eq!((lane.load().n_waiting, lane.state().waiting.n_bytes()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn those_who_wait_are_served_in_the_order_in_which_they_came() {
     let lane = lane(Settings::default());
     show(&lane, vec![instance(0, InstanceState::Ready, 1)]);

@@ -50,6 +50,12 @@ impl Waiting {
         Some(ticket)
     }
 
+    /// Takes all requests out; dropping them, outside of the lock, tells them.
+    pub(super) fn take_all(&mut self) -> Vec<Ticket> {
+        self.n_bytes = 0;
+        std::mem::take(&mut self.tickets).into_values().collect()
+    }
+
     /// Takes a free slot for the oldest request that may have it; returns its place.
     pub(super) fn first_for(&self, seats: &mut Seats) -> Option<(u64, Arc<Backend>)> {
         let mut oldest = self.tickets.iter().take(LOOK_AT);
