@@ -268,6 +268,7 @@ job "predict" {
 
         # What loading a model took goes back to the node: a third less of memory for covertype.
         MALLOC_MMAP_THRESHOLD_ = "131072"
+        MALLOC_ARENA_MAX       = "1"
       }
 
       resources {

@@ -56,11 +56,7 @@ async fn start(function: &Function) -> Result<Duration> {
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let request = predict(&function.row);
     let mut command = on_core(SERVER_CORE, &function.binary);
-    command
-        .env("DROVER_CPU", "1")
-        .env("DROVER_MODEL", &function.model)
-        .env("DROVER_LISTEN", &address)
-        .env(MALLOC.0, MALLOC.1);
+    command.env("DROVER_CPU", "1").env("DROVER_MODEL", &function.model).env("DROVER_LISTEN", &address).envs(MALLOC);
     let started = Instant::now();
     let mut child = command.spawn()?;
     let took = loop {
