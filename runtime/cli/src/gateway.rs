@@ -70,12 +70,14 @@ pub(crate) async fn gateway(args: &GatewayArgs) -> anyhow::Result<ExitCode> {
         () = signals.next() => stop.cancel(),
         () = stop.cancelled() => {}
     }
-    if let Some(cluster) = &engine.cluster {
-        // Another gateway scales while this one finishes.
-        let _slow = tokio::time::timeout(LEAVE_LIMIT, cluster.leave()).await;
-    }
+    // Another gateway scales while this one finishes.
+    let leave = async {
+        if let Some(cluster) = &engine.cluster {
+            let _slow = tokio::time::timeout(LEAVE_LIMIT, cluster.leave()).await;
+        }
+    };
     tokio::select! {
-        () = server => Ok(ExitCode::SUCCESS),
+        _ = futures_util::future::join(server, leave) => Ok(ExitCode::SUCCESS),
         // Asked twice: at once.
         () = signals.next() => Ok(ExitCode::FAILURE),
     }

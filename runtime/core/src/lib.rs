@@ -6,6 +6,7 @@
 //! - [`config`]: settings from a [`config::Source`], all mistakes reported at once.
 //! - [`units`]: durations and sizes as people write them (`250ms`, `2MiB`).
 //! - [`scale`]: how many instances a function needs.
+//! - [`throttle`]: how many failures are logged.
 //! - [`trace`]: the W3C `traceparent` header.
 
 pub mod config;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod id;
 pub mod problem;
 pub mod scale;
+pub mod throttle;
 pub mod trace;
 pub mod units;
 

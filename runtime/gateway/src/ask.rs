@@ -83,7 +83,6 @@ impl Gateway {
             let answer = tokio::select! {
                 answer = until_ready => answer,
                 () = backend.gone.cancelled() => return,
-                () = gateway.stop.cancelled() => return,
             };
             note_start(&lane, &answer);
             lane.open(&backend);

@@ -88,7 +88,8 @@ impl Seen {
 }
 
 impl Gateway {
-    /// Decides until the gateway stops.
+    /// Decides for as long as the gateway serves, also while it finishes what is in flight: that may wait
+    /// for an instance.
     pub(crate) async fn autoscale(self: Arc<Self>) {
         let mut autoscaler = Autoscaler::default();
         let mut party = self.peers.watch();
@@ -99,7 +100,6 @@ impl Gateway {
             tokio::select! {
                 _ = tick.tick() => {}
                 () = self.wake.notified() => {}
-                () = self.stop.cancelled() => break,
             }
             let now: Arc<Party> = Arc::clone(&party.borrow_and_update());
             if led != Some(now.leads) {

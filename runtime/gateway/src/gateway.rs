@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use drover_connection::RequestBody;
+use drover_core::throttle::Throttle;
 use drover_core::{ErrorKind, RequestId};
 use drover_engine::{Catalog, Peers, Scheduler, Snapshot};
 use http::uri::PathAndQuery;
@@ -38,6 +39,8 @@ pub struct Gateway {
     pub(crate) metrics: Metrics,
     pub(crate) events: Events,
     pub(crate) decisions: Decisions,
+    /// Failures that are logged.
+    failures: Throttle,
     /// Told when a function needs its first instance.
     pub(crate) wake: Arc<Notify>,
     /// Whether clients are asked to connect anew, since this gateway is about to stop.
@@ -83,6 +86,7 @@ impl Gateway {
             metrics: Metrics::new().map_err(|e| BuildError(e.to_string()))?,
             events: Events::default(),
             decisions: Decisions::default(),
+            failures: Throttle::default(),
             is_leaving: AtomicBool::new(false),
             born: Instant::now(),
             catalog,
@@ -105,7 +109,7 @@ impl Gateway {
         if let Some(value) = header.clone() {
             request.headers_mut().insert(REQUEST_ID, value);
         }
-        let mut lane = None;
+        let (mut lane, version) = (None, request.version());
         let result = self.handle(request, client, &times, &mut lane).await;
         let kind = result.as_ref().err().map_or("none", |e| e.kind.label());
         let failed = result.as_ref().err().map(|e| (e.detail.clone(), e.cause.clone().unwrap_or_default()));
@@ -113,13 +117,18 @@ impl Gateway {
         if let Some(value) = header {
             response.headers_mut().insert(REQUEST_ID, value);
         }
-        if self.is_leaving.load(Ordering::Relaxed) && response.version() < http::Version::HTTP_2 {
+        if self.is_leaving.load(Ordering::Relaxed) && version < http::Version::HTTP_2 {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         let (status, elapsed) = (response.status().as_u16(), times.started.elapsed());
         if let Some((detail, cause)) = failed {
             let function = lane.as_ref().map(|lane| lane.function.as_str());
-            tracing::warn!(request_id = %id, function, status, kind, cause, ?elapsed, "{detail}");
+            // What a client did wrong is its own affair until someone looks for it.
+            if status < 500 {
+                tracing::debug!(request_id = %id, function, status, kind, cause, ?elapsed, "{detail}");
+            } else if let Some(left_out) = self.failures.admit(Instant::now()) {
+                tracing::warn!(request_id = %id, function, status, kind, cause, ?elapsed, left_out, "{detail}");
+            }
         }
         match &lane {
             Some(lane) => {

@@ -33,7 +33,8 @@ const LEAVE_WAIT: Duration = Duration::from_secs(1);
 pub async fn serve(listeners: Vec<TcpListener>, tls: Option<Tls>, gateway: Arc<Gateway>, stop: CancellationToken) {
     // Before the first request: it must not find an empty catalog.
     let mut catalog = gateway.catalog.watch();
-    gateway.show(&Arc::clone(&catalog.borrow_and_update()));
+    gateway.show(&Arc::clone(&catalog.borrow()));
+    catalog.mark_changed();
     let mut besides = JoinSet::new();
     besides.spawn(Arc::clone(&gateway).follow_catalog(catalog));
     besides.spawn(Arc::clone(&gateway).autoscale());

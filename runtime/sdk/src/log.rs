@@ -1,9 +1,9 @@
 //! What an instance writes: JSON when nobody looks, readable text on a terminal.
 
 use std::io::IsTerminal as _;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use drover_core::throttle::Throttle;
 use drover_core::{RequestId, trace};
 use http::request;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -11,10 +11,6 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{Layer as _, Registry};
 
 use crate::error::Error;
-
-/// Failures that may be written at once, and then per second: an error storm must not fill a disk.
-const BURST: f64 = 20.0;
-const PER_SECOND: f64 = 10.0;
 
 /// Starts logging to standard error, filtered by `DROVER_LOG` (default `info`).
 pub(crate) fn start() {
@@ -56,48 +52,4 @@ pub(crate) fn failure(throttle: &Throttle, head: &request::Parts, id: &RequestId
         left_out,
         "failed"
     );
-}
-
-/// A token bucket over log lines.
-pub(crate) struct Throttle(Mutex<Bucket>);
-
-struct Bucket {
-    tokens: f64,
-    at: Instant,
-    left_out: u64,
-}
-
-impl Throttle {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Bucket { tokens: BURST, at: Instant::now(), left_out: 0 }))
-    }
-
-    /// Returns how many lines were left out before this one, if this one may be written.
-    fn admit(&self, now: Instant) -> Option<u64> {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let earned = now.saturating_duration_since(bucket.at).as_secs_f64() * PER_SECOND;
-        bucket.tokens = (bucket.tokens + earned).min(BURST);
-        bucket.at = now;
-        if bucket.tokens < 1.0 {
-            bucket.left_out += 1;
-            return None;
-        }
-        bucket.tokens -= 1.0;
-        Some(std::mem::take(&mut bucket.left_out))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_storm_is_cut_short_and_counted() {
-        let throttle = Throttle::new();
-        let start = Instant::now();
-        let written = (0..1000).filter(|_| throttle.admit(start).is_some()).count();
-        assert_eq!(written, 20);
-        assert_eq!(throttle.admit(start + Duration::from_millis(101)), Some(980));
-        assert_eq!(throttle.admit(start + Duration::from_millis(102)), None);
-    }
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use drover_connection::{Handler, Limits, RequestBody};
+use drover_core::throttle::Throttle;
 use drover_core::{ErrorKind, Problem, RequestId};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Request, Response, StatusCode, request};
@@ -24,7 +25,6 @@ use crate::config::Config;
 use crate::decode::Decoder;
 use crate::error::{BoxError, Error};
 use crate::function::Function;
-use crate::log::Throttle;
 use crate::metrics::Metrics;
 use crate::slots::Slots;
 use crate::{Model, log};
@@ -126,7 +126,7 @@ impl<F: Function> Service<F> {
             phase: AtomicU8::new(Phase::Loading as u8),
             model: OnceLock::new(),
             milestones: Milestones::default(),
-            failures: Throttle::new(),
+            failures: Throttle::default(),
             config,
         }
     }
