@@ -25,7 +25,9 @@ pub struct Report {
     pub state: RunState,
     /// What was loaded, in words: a function's name or a URL.
     pub target: String,
-    /// How: `users` or `rate`, with the command's settings as a person gave them.
+    /// What steers it.
+    pub load: LoadKind,
+    /// How: the command's settings as a person gave them, by the names of their options without dashes.
     pub plan: BTreeMap<String, String>,
     /// Why the figures must not be believed; empty for a valid run.
     pub invalid: Vec<String>,
@@ -65,6 +67,16 @@ pub enum RunState {
     Finished,
     /// Somebody ended it early, or a broken promise did.
     Stopped,
+}
+
+/// What steers a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadKind {
+    /// A number of users, each of whom waits for its answer.
+    Users,
+    /// A number of requests a second, whatever the answers.
+    Rate,
 }
 
 /// The requests of one task, or all.
@@ -165,6 +177,14 @@ pub struct Point {
     pub generator_cpu_percent: f64,
     /// Instances that run, if that is known.
     pub instances: Option<u64>,
+    /// Requests that have ended since the run's beginning.
+    pub requests: u64,
+    /// Those of them that failed.
+    pub failures: u64,
+    /// Of all answers since the run's beginning.
+    pub latency: Latency,
+    /// Bytes of a body, on average since the run's beginning.
+    pub mean_bytes: f64,
     /// CPU of the busiest instance, percent of its limit, if that is known.
     pub cpu_percent: Option<f64>,
     /// Memory of the fullest instance, percent of its limit, if that is known.
