@@ -1,4 +1,5 @@
-//! The same function on AWS Lambda, against a Runtime API that this test serves.
+//! The same function on AWS Lambda, against a Runtime API that this test serves, and in the emulator of
+//! cargo-lambda where that is installed.
 #![cfg(feature = "lambda")]
 #![allow(
     clippy::unwrap_used,
@@ -9,12 +10,13 @@
 )]
 
 use std::convert::Infallible;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use drover_testkit::{Instance, eventually};
+use drover_testkit::process::{free_ports, on_path};
+use drover_testkit::{Instance, checkout, client_builder, eventually};
 use http_body_util::{BodyExt as _, Collected, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -148,6 +150,103 @@ async fn errors_are_the_same_problems_as_over_http() {
     assert_eq!((status, problem["kind"].as_str()), (500, Some("model_failed")), "{problem}");
     let (status, _) = invoke(&api, v2("GET", "/health/ready", "$default", "")).await;
     assert_eq!(status, 200, "it lives on after a panic");
+}
+
+/// `cargo lambda watch` with a function; all of it ends when this is dropped.
+struct Emulator {
+    child: Child,
+    url: String,
+}
+
+impl Emulator {
+    /// Starts it as the README says, but on a port of its own and with the build of this test.
+    async fn start(package: &str) -> Self {
+        let [port] = free_ports();
+        let own = std::env::current_exe().unwrap();
+        // target/PROFILE/deps/test
+        let target = own.ancestors().nth(3).unwrap();
+        let mut command = Command::new("cargo");
+        command.args(["lambda", "watch", "--package", package, "--features", "drover/lambda"]);
+        command.args(["--invoke-address", "127.0.0.1", "--invoke-port", &port.to_string()]);
+        if !cfg!(debug_assertions) {
+            command.arg("--release");
+        }
+        // Its own --target-dir it hands on to `cargo metadata`, which knows none.
+        command.current_dir(checkout()).env("CARGO_TARGET_DIR", target).stdin(Stdio::null());
+        let child = command.spawn().unwrap();
+        let mut emulator = Self { child, url: format!("http://127.0.0.1:{port}/lambda-url/{package}") };
+        eventually("the emulator listens", Duration::from_secs(60), || {
+            assert!(matches!(emulator.child.try_wait(), Ok(None)), "the emulator has ended");
+            async move { tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok() }
+        })
+        .await;
+        emulator
+    }
+
+    /// Returns the processes that came of it: cargo, then the function, each the leader of a group.
+    fn started(&self) -> Vec<u32> {
+        let (mut found, mut next) = (Vec::new(), vec![self.child.id()]);
+        while let Some(pid) = next.pop() {
+            for thread in std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
+                let children = std::fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+                next.extend(children.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
+            }
+            found.push(pid);
+        }
+        found
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let kill = |args: [String; 2]| drop(Command::new("kill").args(args).stderr(Stdio::null()).status());
+        let started = self.started();
+        kill(["-TERM".into(), self.child.id().to_string()]);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while started.iter().any(|&pid| lives(pid)) && Instant::now() < deadline {
+            let _ = self.child.try_wait();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        for pid in started.into_iter().filter(|&pid| lives(pid)) {
+            eprintln!("process {pid} had to be killed");
+            kill(["-KILL".into(), pid.to_string()]);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// Returns whether a process runs: one that has ended may stay listed until its parent asks for it.
+fn lives(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+#[tokio::test]
+async fn the_emulator_of_cargo_lambda_answers() {
+    if on_path("cargo-lambda").is_none() {
+        eprintln!("skipped: cargo-lambda is not on PATH");
+        return;
+    }
+    let emulator = Emulator::start("penguins").await;
+    // It builds the function when the first request comes.
+    let client = client_builder().timeout(Duration::from_secs(600)).build().unwrap();
+    let post = |body: Value| {
+        let request = client.post(format!("{}/predict", emulator.url)).header("content-type", "application/json");
+        request.body(body.to_string()).send()
+    };
+    let penguin = json!({"bill_length_mm": 39.1, "bill_depth_mm": 18.7, "flipper_length_mm": 181, "body_mass_g": 3750});
+    let answer = post(penguin).await.unwrap();
+    let status = answer.status();
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!((status.as_u16(), answer["prediction"].as_str()), (200, Some("MALE")), "{answer}");
+    assert_eq!(answer["model_version"], "1.0.0");
+    let problem = post(json!({"bill_length_mm": 1})).await.unwrap();
+    assert_eq!(problem.status(), 422);
+    assert_eq!(problem.headers()["content-type"], "application/problem+json");
+
+    let started = emulator.started();
+    assert!(started.len() > 1, "the function is no process of the emulator's");
+    drop(emulator);
+    assert!(!started.into_iter().any(lives), "a process is left");
 }
 
 #[path = "it/probe.rs"]
