@@ -1,10 +1,12 @@
 //! Loads functions as their users would and says honestly what they held.
 //!
 //! - [`work`]: what users send: the traits [`work::Work`] and [`work::Script`].
+//! - [`target`]: where it is sent.
 //! - [`plan`]: how many users or requests, when, for how long; [`control`]: what may be changed meanwhile.
 //! - [`report`]: what a run has shown, the one thing that every output is made of.
 
 pub mod control;
 pub mod plan;
 pub mod report;
+pub mod target;
 pub mod work;
