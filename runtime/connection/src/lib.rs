@@ -38,8 +38,6 @@ use self::watch::{Tracked, Watch};
 const LINGER: Duration = Duration::from_millis(50);
 /// How often a connection is looked at that cannot be parked.
 const LOOK: Duration = Duration::from_secs(1);
-/// Headers that a request may have.
-const HEADERS_MAX: usize = 64;
 /// Streams of one HTTP/2 connection at once.
 const STREAMS_MAX: u32 = 256;
 /// How an h2c client begins (RFC 9113, 3.4); the first bytes tell it from every HTTP/1.1 method.
@@ -192,7 +190,7 @@ where
     // The time-outs are those of `tick` below. No `pipeline_flush`: it keeps answers back while part
     // of a further request is there, and a connection is parked only when all has been written.
     let head_bytes = usize::try_from(limits.head_bytes).unwrap_or(usize::MAX).max(8 << 10);
-    builder.max_headers(HEADERS_MAX).max_buf_size(head_bytes).header_read_timeout(None);
+    builder.max_buf_size(head_bytes).header_read_timeout(None);
     let mut connection = Box::pin(builder.serve_connection(io, answer));
     let mut stopping = false;
     let look = if parking == Parking::Never { LOOK } else { LINGER };

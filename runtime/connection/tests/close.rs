@@ -1,5 +1,7 @@
 //! What becomes of a request that reaches a connection at the moment it is to be closed.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must fail, loudly")]
+
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! What functions, instances and requests are called.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -29,6 +30,13 @@ impl FunctionName {
     /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Maps by name can be asked with a text.
+impl Borrow<str> for FunctionName {
+    fn borrow(&self) -> &str {
         &self.0
     }
 }

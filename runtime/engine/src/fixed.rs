@@ -178,7 +178,7 @@ mod tests {
     async fn a_fixed_function_is_shown_as_it_was_written() {
         let fixed = Fixed::start(functions(&["127.0.0.1:9001", "localhost:9002", "no-such-host.invalid:1"])).await;
         let snapshot = Arc::clone(&fixed.watch().borrow());
-        let function = &snapshot.functions[&"penguins".parse().unwrap()];
+        let function = &snapshot.functions["penguins"];
         assert!(function.is_pure());
         assert_eq!(function.hosts().collect::<Vec<_>>(), ["my.own.api"]);
         let shown: Vec<_> = function.instances.iter().map(|i| (i.slots(), i.address, i.state)).collect();

@@ -1,5 +1,6 @@
 //! The way of a request to an instance and of its answer back, again where that is safe.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,19 +45,22 @@ impl Gateway {
     pub(crate) async fn forward(
         self: &Arc<Self>,
         visit: Visit,
-        head: Parts,
+        mut head: Parts,
         body: RequestBody,
         times: &Times,
     ) -> Result<Response<Body>, Error> {
         let lane = &Arc::clone(visit.lane());
         let limit = self.time_limit(&head.headers);
-        let work = async {
+        // Each attempt says what is left; here it has its place in the map that attempts copy.
+        head.headers.insert(DEADLINE, milliseconds(limit));
+        let work = pin!(async {
             let mut payload = Payload::read(body, &head, &self.settings).await?;
             self.dispatch(lane, visit, &head, &mut payload, times.started + limit, times).await
-        };
-        match tokio::time::timeout_at((times.started + limit).into(), work).await {
-            Ok(answer) => answer,
-            Err(_) => Err(late(lane, limit, times)),
+        });
+        tokio::select! {
+            biased;
+            answer = work => answer,
+            () = tokio::time::sleep_until((times.started + limit).into()) => Err(late(lane, limit, times)),
         }
     }
 
@@ -137,7 +141,7 @@ impl Gateway {
     pub(crate) async fn attempt(
         self: &Arc<Self>,
         lane: &Arc<Lane>,
-        backend: Arc<Backend>,
+        backend: &Arc<Backend>,
         request: Request<crate::body::Upload>,
         is_whole: bool,
     ) -> Attempt {
@@ -160,7 +164,7 @@ impl Gateway {
             return Attempt::TurnedAway(status);
         }
         if backend.answered(status.is_server_error()) {
-            self.eject(lane, &backend, Out::Failing);
+            self.eject(lane, backend, Out::Failing);
         }
         if self.settings.hedge {
             lane.took(began.elapsed());

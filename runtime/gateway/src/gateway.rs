@@ -51,10 +51,18 @@ pub struct Gateway {
 }
 
 /// Who sent a request.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Client {
     pub(crate) address: SocketAddr,
     pub(crate) is_tls: bool,
+    /// Its address as a header, made once for all its requests.
+    pub(crate) forwarded_for: Option<HeaderValue>,
+}
+
+impl Client {
+    pub(crate) fn new(address: SocketAddr, is_tls: bool) -> Self {
+        Self { address, is_tls, forwarded_for: HeaderValue::try_from(address.ip().to_string()).ok() }
+    }
 }
 
 /// What a gateway needs to be made.
@@ -101,11 +109,12 @@ impl Gateway {
 
     /// Answers one request, whatever happens: the only place that makes an error answer, the log line
     /// and the metrics of a request.
-    pub(crate) async fn answer(self: &Arc<Self>, mut request: Request<RequestBody>, client: Client) -> Response<Body> {
+    pub(crate) async fn answer(self: &Arc<Self>, mut request: Request<RequestBody>, client: &Client) -> Response<Body> {
         let times = Times::new(Instant::now());
         let given = request.headers().get(REQUEST_ID).and_then(|v| RequestId::from_client(v.as_bytes()));
         let id = given.unwrap_or_else(RequestId::generate);
         let header = HeaderValue::from_str(id.as_str()).ok();
+        request.headers_mut().reserve(headers::N_ADDED);
         if let Some(value) = header.clone() {
             request.headers_mut().insert(REQUEST_ID, value);
         }
@@ -145,7 +154,7 @@ impl Gateway {
     async fn handle(
         self: &Arc<Self>,
         request: Request<RequestBody>,
-        client: Client,
+        client: &Client,
         times: &Times,
         lane: &mut Option<Arc<Lane>>,
     ) -> Result<Response<Body>, Error> {
@@ -164,7 +173,7 @@ impl Gateway {
                     guard::check(&request)?;
                 }
                 self.access.check_admin(request.headers(), client.address)?;
-                self.api(below, request).await
+                Box::pin(self.api(below, request)).await
             }
             Route::Peer(below) => self.peer(below),
             Route::Metrics => Ok(self.counters()),
@@ -179,7 +188,7 @@ impl Gateway {
     /// Lets only those see which functions there are who have a key for any.
     async fn known(&self, found: Result<Arc<Lane>, Error>, headers: &HeaderMap) -> Result<Arc<Lane>, Error> {
         if found.is_err() && !self.access.is_open() {
-            self.access.check_any(headers).await?;
+            Box::pin(self.access.check_any(headers)).await?;
         }
         found
     }
@@ -190,20 +199,20 @@ impl Gateway {
         lane: &Arc<Lane>,
         request: Request<RequestBody>,
         path: &str,
-        client: Client,
+        client: &Client,
         times: &Times,
     ) -> Result<Response<Body>, Error> {
         let (mut head, body) = request.into_parts();
         let grant = if self.access.is_open() {
             None
         } else {
-            let grant = self.access.check(&lane.function, &head.headers).await?;
+            let grant = Box::pin(self.access.check(&lane.function, &head.headers)).await?;
             // It is for the gateway, not for instances.
             head.headers.remove(header::AUTHORIZATION);
             Some(grant)
         };
         headers::remove_hop_by_hop(&mut head.headers);
-        headers::add_forwarded(&mut head.headers, &head.uri, client, lane.function.as_str());
+        headers::add_forwarded(&mut head.headers, &head.uri, client, &lane.prefix);
         // The gateway's own server has answered it already.
         head.headers.remove(header::EXPECT);
         if head.uri.path() != path || head.uri.authority().is_some() {
@@ -214,7 +223,8 @@ impl Gateway {
             let bad = |e| Error::new(ErrorKind::BadRequest, "the path cannot be passed on").with_cause(e);
             head.uri = Uri::from(target.map_err(bad)?);
         }
-        self.forward(lane.enter(times.started, grant), head, body, times).await
+        // Boxed: it is large, and what is around it is moved several times before it runs.
+        Box::pin(self.forward(lane.enter(times.started, grant), head, body, times)).await
     }
 
     /// Returns the newest snapshot of the catalog.

@@ -12,8 +12,16 @@ pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("x-deadline-ms")
 /// The header that says where the time went.
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// Headers that the gateway adds to a request, so that its map grows once.
+pub(crate) const N_ADDED: usize = 6;
+
 /// Headers that concern one connection only (RFC 9110, section 7.6.1).
-const HOP_BY_HOP: [HeaderName; 9] = [
+static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -27,6 +35,10 @@ const HOP_BY_HOP: [HeaderName; 9] = [
 
 /// Removes the headers that concern one connection only, also those that `Connection` names.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    // Hardly any message has one, and to look is less than to remove nothing nine times.
+    if !headers.keys().any(|name| HOP_BY_HOP.contains(name)) {
+        return;
+    }
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()
@@ -40,25 +52,25 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
 }
 
 /// Says who asked, by what name, and below which prefix the instance is seen.
-pub(crate) fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, client: Client, function: &str) {
+pub(crate) fn add_forwarded(headers: &mut HeaderMap, uri: &Uri, client: &Client, prefix: &HeaderValue) {
     if !headers.contains_key(header::HOST)
         && let Some(host) = uri.authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok())
     {
         headers.insert(header::HOST, host);
     }
-    let host = headers.get(header::HOST).cloned();
-    let before = headers.get("x-forwarded-for").and_then(|v| v.to_str().ok()).map(|v| format!("{v}, "));
-    let chain = format!("{}{}", before.unwrap_or_default(), client.address.ip());
-    for (name, value) in [
-        ("x-forwarded-for", HeaderValue::try_from(chain).ok()),
-        ("x-forwarded-proto", Some(HeaderValue::from_static(if client.is_tls { "https" } else { "http" }))),
-        ("x-forwarded-host", host),
-        ("x-forwarded-prefix", HeaderValue::try_from(format!("/functions/{function}")).ok()),
-    ] {
-        if let Some(value) = value {
-            headers.insert(HeaderName::from_static(name), value);
-        }
+    let before = headers.get(FORWARDED_FOR).and_then(|v| v.to_str().ok());
+    let chain = match before {
+        Some(before) => HeaderValue::try_from(format!("{before}, {}", client.address.ip())).ok(),
+        None => client.forwarded_for.clone(),
+    };
+    if let Some(chain) = chain {
+        headers.insert(FORWARDED_FOR, chain);
     }
+    if let Some(host) = headers.get(header::HOST).cloned() {
+        headers.insert(FORWARDED_HOST, host);
+    }
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static(if client.is_tls { "https" } else { "http" }));
+    headers.insert(FORWARDED_PREFIX, prefix.clone());
 }
 
 #[cfg(test)]
@@ -82,8 +94,9 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", HeaderValue::from_static("10.0.0.1"));
         headers.insert("host", HeaderValue::from_static("a.b"));
-        let client = Client { address: ([127, 0, 0, 1], 9).into(), is_tls: true };
-        add_forwarded(&mut headers, &Uri::from_static("/x"), client, "penguins");
+        let client = Client::new(([127, 0, 0, 1], 9).into(), true);
+        let prefix = HeaderValue::from_static("/functions/penguins");
+        add_forwarded(&mut headers, &Uri::from_static("/x"), &client, &prefix);
         assert_eq!(headers["x-forwarded-proto"], "https");
         assert_eq!(headers["x-forwarded-for"], "10.0.0.1, 127.0.0.1");
         assert_eq!(headers["x-forwarded-host"], "a.b");

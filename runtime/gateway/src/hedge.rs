@@ -63,9 +63,12 @@ impl Gateway {
         let left = || deadline.saturating_duration_since(Instant::now());
         let request = payload.request(head, left())?;
         let is_whole = payload.is_whole();
-        let mut first = Box::pin(self.attempt(lane, Arc::clone(&lease.backend), request, is_whole));
         let may_hedge = self.settings.hedge && is_whole && lane.shown().is_pure();
-        let Some(p95) = may_hedge.then(|| lane.p95()).flatten() else { return Ok((first.await, lease)) };
+        let Some(p95) = may_hedge.then(|| lane.p95()).flatten() else {
+            return Ok((self.attempt(lane, &lease.backend, request, is_whole).await, lease));
+        };
+        let first_backend = Arc::clone(&lease.backend);
+        let mut first = Box::pin(self.attempt(lane, &first_backend, request, is_whole));
         let wait = p95.max(WAIT_LEAST);
         tokio::select! {
             biased;
@@ -75,7 +78,8 @@ impl Gateway {
         let Some(other) = lane.second_lease(&lease.backend) else { return Ok((first.await, lease)) };
         lane.metrics.retried("hedged");
         let request = payload.request(head, left())?;
-        let mut second = Box::pin(self.attempt(lane, Arc::clone(&other.backend), request, is_whole));
+        let second_backend = Arc::clone(&other.backend);
+        let mut second = Box::pin(self.attempt(lane, &second_backend, request, is_whole));
         // The one that is dropped closes its connection, so that its instance can drop the work.
         tokio::select! {
             attempt = &mut first => match attempt {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use drover_core::{ErrorKind, FunctionName};
 use drover_engine::Function;
+use http::HeaderValue;
 use tokio::sync::{Notify, oneshot};
 
 use self::cold::Cold;
@@ -34,6 +35,8 @@ const FULL_FOR: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub(crate) struct Lane {
     pub(crate) function: FunctionName,
+    /// The path below which clients see it.
+    pub(crate) prefix: HeaderValue,
     pub(crate) metrics: LaneMetrics,
     settings: Settings,
     /// Told when a request waits and no instance can take it.
@@ -113,7 +116,11 @@ impl Lane {
             cold: Cold::default(),
             latencies: Latencies::default(),
         };
-        Arc::new(Self { function, metrics, settings, wake, may_wake: AtomicBool::new(true), state: Mutex::new(state) })
+        // A function's name is visible ASCII.
+        let prefix = HeaderValue::try_from(format!("/functions/{function}"));
+        let prefix = prefix.unwrap_or(HeaderValue::from_static("/functions"));
+        let (may_wake, state) = (AtomicBool::new(true), Mutex::new(state));
+        Arc::new(Self { function, prefix, metrics, settings, wake, may_wake, state })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -69,7 +69,7 @@ impl Lanes {
     /// [`ErrorKind::UnknownFunction`], which lists near names.
     pub(crate) fn find(&self, name: &str) -> Result<Arc<Lane>, Error> {
         let table = self.table();
-        if let Some(lane) = name.parse::<FunctionName>().ok().and_then(|name| table.by_name.get(&name)) {
+        if let Some(lane) = table.by_name.get(name) {
             return Ok(Arc::clone(lane));
         }
         let shown: String = name.chars().take(80).collect();

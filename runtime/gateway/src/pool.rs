@@ -83,13 +83,11 @@ impl Pool {
         }
     }
 
-    /// Keeps a connection whose answer has ended for the next request.
-    pub(crate) fn keep(&self, mut wire: Wire) {
-        if wire.is_usable() {
-            let mut idle = self.idle();
-            if idle.len() < IDLE_MAX {
-                idle.push(wire);
-            }
+    /// Keeps a connection whose answer has ended for the next request, which looks whether it can be used.
+    pub(crate) fn keep(&self, wire: Wire) {
+        let mut idle = self.idle();
+        if idle.len() < IDLE_MAX {
+            idle.push(wire);
         }
     }
 

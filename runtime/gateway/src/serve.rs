@@ -110,7 +110,7 @@ impl Door {
         let room = Arc::clone(&self.room).acquire_owned().await.map_err(io::Error::other)?;
         let (stream, address) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let client = Client { address, is_tls: self.tls.is_some() };
+        let client = Client::new(address, self.tls.is_some());
         Ok((stream, Visitor { gateway: Arc::clone(&self.gateway), client, _room: room }))
     }
 
@@ -118,7 +118,7 @@ impl Door {
     fn take(&self, stream: TcpStream, visitor: Visitor) {
         let (tls, limits, close) = (self.tls.clone(), self.limits, self.close.clone());
         self.open.spawn(async move {
-            let (client, connections) = (visitor.client, visitor.gateway.metrics.connections.clone());
+            let (address, connections) = (visitor.client.address, visitor.gateway.metrics.connections.clone());
             connections.increment(1);
             let visitor = Arc::new(visitor);
             match tls {
@@ -128,7 +128,7 @@ impl Door {
                         let is_h2 = is_http2(&stream);
                         drover_connection::serve_tls(stream, is_h2, visitor, limits, close).await;
                     }
-                    Err(e) => tracing::debug!(client = %client.address, error = %e, "no TLS"),
+                    Err(e) => tracing::debug!(client = %address, error = %e, "no TLS"),
                 },
             }
             connections.decrement(1);
@@ -140,7 +140,7 @@ impl Handler for Visitor {
     type Body = Body;
 
     async fn answer(&self, request: Request<RequestBody>) -> Response<Body> {
-        self.gateway.answer(request, self.client).await
+        self.gateway.answer(request, &self.client).await
     }
 }
 

@@ -156,7 +156,7 @@ fn access_tls_and_functions_are_read() {
     let jwt = config.access.jwt.unwrap();
     assert_eq!((jwt.jwks, jwt.audience.len()), (JwksSource::File("keys.json".into()), 2));
     assert_eq!((jwt.leeway.as_secs(), jwt.without_functions), (5, WithoutFunctions::All));
-    let iris = &config.functions[&"iris".parse().unwrap()];
+    let iris = &config.functions["iris"];
     assert_eq!((iris.slots, iris.pure, iris.instances.len(), iris.hosts.len()), (Some(8), true, 1, 1));
     // Fixed functions need no cluster.
     assert_eq!((config.cluster.consul, config.cluster.nomad), (None, None));
