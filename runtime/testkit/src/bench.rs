@@ -15,7 +15,7 @@ pub mod server;
 pub mod wire;
 pub mod wrk;
 
-pub use build::{build, end, revision};
+pub use build::{build, build_with, end, revision};
 pub use run::{Options, Plan, main};
 
 /// What could not be measured, and why.

@@ -18,6 +18,7 @@ mod instance;
 mod leftovers;
 mod load;
 mod nomad;
+pub mod probe;
 pub mod process;
 mod scrape;
 

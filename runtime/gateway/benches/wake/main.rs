@@ -1,4 +1,5 @@
-//! From a request that finds no instance to the first byte of its answer.
+//! From a request that finds no instance to the first byte of its answer; and from a tenfold step in load
+//! to the instances that it needs.
 //!
 //! ```text
 //! cargo bench -p drover-gateway --bench wake            on this machine and, where `nomad` and `consul`
@@ -8,7 +9,9 @@
 //!
 //! The function `penguins` of `jobs/predict.nomad`, at its default of 500 MHz and 128 MiB, is scaled to
 //! zero and woken twenty times. Locally `drover up` starts it; on a cluster `drover gateway` asks Nomad,
-//! which runs it by `raw_exec`, and finds it through Consul.
+//! which runs it by `raw_exec`, and finds it through Consul. See [`step`] for the other measure.
+
+mod step;
 
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -29,7 +32,7 @@ const ROW: &str = r#"{"bill_length_mm":39.1,"bill_depth_mm":18.7,"flipper_length
 const PHASES: [&str; 5] = ["schedule", "start", "load", "register", "first_byte"];
 
 fn main() -> ExitCode {
-    bench::main(&["local", "cluster"], measure)
+    bench::main(&["local", "cluster", "step"], measure)
 }
 
 async fn measure(options: &Options) -> Result<Report> {
@@ -41,6 +44,7 @@ async fn measure(options: &Options) -> Result<Report> {
         println!("measuring {name} ...");
         let done = match *name {
             "local" => local(&binaries, n, &mut report).await,
+            "step" => step::measure(&mut report).await,
             _ => cluster(&binaries, n, &mut report).await,
         };
         if let Err(why) = done {

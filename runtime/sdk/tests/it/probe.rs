@@ -49,18 +49,7 @@ pub(crate) struct Answer {
 
 /// Returns the command that runs the probe with a model card of its own.
 pub(crate) fn command(folder: &Path) -> Command {
-    use sha2::Digest as _;
-    let sum = sha2::Sha256::digest(b"not a model");
-    let sha256: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
-    std::fs::write(folder.join("model.bin"), "not a model").unwrap();
-    let card = format!(
-        "name = 'probe'\nversion = '1.2.3'\ndescription = 'A probe.'\nfile = 'model.bin'\nsha256 = '{sha256}'\n\
-         labels = ['a', 'b']\nlicence = 'CC0-1.0'\n\
-         [[inputs]]\nname = 'x'\ntype = 'float32'\nshape = [-1, 1]\n\
-         [[outputs]]\nname = 'probabilities'\ntype = 'float32'\nshape = [-1, 2]\n\
-         [data]\nsource = 'none'\nlicence = 'CC0-1.0'\ncitation = 'none'\nrows_train = 0\nrows_test = 0\n[metrics]\n"
-    );
-    std::fs::write(folder.join("model.toml"), card).unwrap();
+    drover_testkit::probe::write_model(folder);
     // Cargo builds the examples of a package with its tests, into the folder above theirs.
     let tests = std::env::current_exe().unwrap();
     let binary: PathBuf = tests.parent().unwrap().parent().unwrap().join("examples/probe");

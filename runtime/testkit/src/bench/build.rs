@@ -9,14 +9,25 @@ use super::{Error, Result};
 use crate::checkout;
 
 /// Builds `package` for release, beside this bench, and returns the directory of its binary.
+///
+/// # Errors
+/// If it cannot be built.
 pub async fn build(package: &str) -> Result<PathBuf> {
-    println!("building {package} ...");
+    build_with(package, &[]).await
+}
+
+/// As [`build`], with `options` of Cargo, e.g. `--example NAME`.
+///
+/// # Errors
+/// As [`build`].
+pub async fn build_with(package: &str, options: &[&str]) -> Result<PathBuf> {
+    println!("building {package} {} ...", options.join(" "));
     // target/release/deps/bench-0123456789abcdef
     let own = std::env::current_exe()?;
     let target = own.ancestors().nth(3).ok_or("the bench is in no target directory")?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.current_dir(checkout()).args(["build", "--quiet", "--release", "--package", package]);
+    build.current_dir(checkout()).args(["build", "--quiet", "--release", "--package", package]).args(options);
     end(build.env("CARGO_TARGET_DIR", target)).await?;
     Ok(target.join("release"))
 }
