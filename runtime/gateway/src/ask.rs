@@ -111,9 +111,7 @@ impl Gateway {
         let (gateway, lane, backend) = (Arc::clone(self), Arc::clone(lane), Arc::clone(backend));
         tokio::spawn(async move {
             match ask(backend.address, Method::GET, "/health/live", LIVE_LIMIT).await {
-                Ok((status, _)) if status.as_u16() < 500 => {
-                    backend.answered(false);
-                }
+                Ok((status, _)) if status.as_u16() < 500 => backend.answered(),
                 _ => {
                     gateway.eject(&lane, &backend, why);
                     backend.give_up();

@@ -10,9 +10,8 @@ use drover_engine::Instance;
 use tokio_util::sync::CancellationToken;
 
 use crate::pool::Pool;
+use crate::record::Record;
 
-/// Answers with a status of 500 or more in a row that eject an instance.
-const FAILURES_MAX: u32 = 5;
 /// How long an instance is out after its first ejection; twice as long each time, up to the most.
 const OUT_FIRST: Duration = Duration::from_millis(100);
 const OUT_MAX: Duration = Duration::from_secs(10);
@@ -26,7 +25,7 @@ pub(crate) enum Out {
     Unreachable,
     /// It holds requests and does not answer whether it lives.
     Hung,
-    /// It failed many requests in a row.
+    /// It fails, and the others do not.
     Failing,
     /// The catalog says that its checks fail.
     Unhealthy,
@@ -61,7 +60,7 @@ pub(crate) struct Backend {
     born: Instant,
     /// When it last answered anything, in milliseconds since `born`.
     answered_ms: AtomicU64,
-    n_failed_in_row: AtomicU32,
+    pub(crate) record: Record,
     n_ejections: AtomicU32,
 }
 
@@ -78,7 +77,7 @@ impl Backend {
             lost: Mutex::default(),
             born: Instant::now(),
             answered_ms: AtomicU64::new(0),
-            n_failed_in_row: AtomicU32::new(0),
+            record: Record::default(),
             n_ejections: AtomicU32::new(0),
         }
     }
@@ -95,17 +94,10 @@ impl Backend {
         self.pool.clear();
     }
 
-    /// Notes an answer; returns whether it was one failure too many in a row.
-    pub(crate) fn answered(&self, failed: bool) -> bool {
+    /// Notes that it has answered something.
+    pub(crate) fn answered(&self) {
         let ms = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.answered_ms.store(ms, Ordering::Relaxed);
-        if !failed {
-            if self.n_failed_in_row.load(Ordering::Relaxed) != 0 {
-                self.n_failed_in_row.store(0, Ordering::Relaxed);
-            }
-            return false;
-        }
-        self.n_failed_in_row.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES_MAX
     }
 
     /// Returns how long it has answered nothing.
@@ -115,7 +107,7 @@ impl Backend {
 
     /// Counts an ejection and returns how long to leave it alone before it is asked again.
     pub(crate) fn ejected(&self) -> Duration {
-        self.n_failed_in_row.store(0, Ordering::Relaxed);
+        self.record.forget_row();
         let n = self.n_ejections.fetch_add(1, Ordering::Relaxed).min(16);
         OUT_FIRST.saturating_mul(1 << n).min(OUT_MAX)
     }

@@ -18,6 +18,7 @@ use crate::headers::{self, DEADLINE, SERVER_TIMING};
 use crate::lane::{Lane, Lease, Visit};
 use crate::payload::Payload;
 use crate::pool::{SendError, Wire};
+use crate::record::Tally;
 use crate::times::Times;
 
 /// Instances that may turn a request away, having run nothing of it, before it is given up.
@@ -163,7 +164,10 @@ impl Gateway {
         if turned_away && is_whole {
             return Attempt::TurnedAway(status);
         }
-        if backend.answered(status.is_server_error()) {
+        backend.answered();
+        if !status.is_server_error() {
+            backend.record.succeeded();
+        } else if backend.record.failed(Tally::of_others(lane, backend)) {
             self.eject(lane, backend, Out::Failing);
         }
         if self.settings.hedge {

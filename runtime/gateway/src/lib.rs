@@ -31,6 +31,7 @@ mod payload;
 mod peer;
 mod pick;
 mod pool;
+mod record;
 mod route;
 mod serve;
 mod settings;
