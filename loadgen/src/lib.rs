@@ -4,9 +4,12 @@
 //! - [`target`]: where it is sent.
 //! - [`plan`]: how many users or requests, when, for how long; [`control`]: what may be changed meanwhile.
 //! - [`report`]: what a run has shown, the one thing that every output is made of.
+//! - [`web`]: the page that shows a run while it goes on.
 
+mod assets;
 pub mod control;
 pub mod plan;
 pub mod report;
 pub mod target;
+pub mod web;
 pub mod work;

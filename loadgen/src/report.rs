@@ -1,9 +1,26 @@
 //! What a run has shown: [`Report`]. Every output is made of it, and a run that goes on shows itself as one.
 
+pub mod compare;
+pub mod csv;
+pub mod figures;
+pub mod html;
+pub mod json;
+pub mod live;
+pub mod markdown;
+mod outcome;
+pub mod prometheus;
+#[cfg(test)]
+pub(crate) mod sample;
+mod sections;
+mod table;
+pub mod terminal;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use self::outcome::Outcome;
 
 /// The version of the JSON form; it changes when a field changes its meaning or goes.
 pub const SCHEMA: &str = "drover.loadgen/1";
@@ -259,3 +276,6 @@ pub struct WorkerReport {
     /// Sent late by it.
     pub late: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Real servers for tests, on free ports with temporary state: [`Consul`], [`Nomad`], and functions as
-//! processes ([`Instance`]); and a [`Load`] for them. What cannot start panics: a test cannot go on then.
+//! processes ([`Instance`]); a [`Load`] for them, and a [`Browser`] for pages. What cannot start panics: a
+//! test cannot go on then.
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -9,6 +10,7 @@
 )]
 
 pub mod bench;
+mod browser;
 mod built;
 mod consul;
 mod eventually;
@@ -22,6 +24,7 @@ pub mod probe;
 pub mod process;
 mod scrape;
 
+pub use browser::{Browser, Tab};
 pub use built::{built, checkout};
 pub use consul::{Consul, Registered};
 pub use eventually::eventually;
