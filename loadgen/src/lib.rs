@@ -3,13 +3,17 @@
 //! - [`work`]: what users send: the traits [`work::Work`] and [`work::Script`].
 //! - [`target`]: where it is sent.
 //! - [`plan`]: how many users or requests, when, for how long; [`control`]: what may be changed meanwhile.
+//! - [`drive`]: users, arrivals and connections on threads; [`stats`]: what they see.
 //! - [`report`]: what a run has shown, the one thing that every output is made of.
 //! - [`web`]: the page that shows a run while it goes on.
 
 mod assets;
 pub mod control;
+pub mod drive;
 pub mod plan;
 pub mod report;
+pub mod slo;
+pub mod stats;
 pub mod target;
 pub mod web;
 pub mod work;

@@ -86,6 +86,34 @@ pub enum RunState {
     Stopped,
 }
 
+impl Report {
+    /// Returns the report of a run that has not begun.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            schema: SCHEMA.into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            began: String::new(),
+            elapsed_s: 0.0,
+            remaining_s: None,
+            state: RunState::Ready,
+            target: String::new(),
+            load: LoadKind::Users,
+            plan: BTreeMap::new(),
+            invalid: Vec::new(),
+            total: TaskReport::default(),
+            tasks: Vec::new(),
+            failures: Vec::new(),
+            history: Vec::new(),
+            instances: Vec::new(),
+            promises: Vec::new(),
+            generator: Usage::default(),
+            late: 0,
+            workers: Vec::new(),
+        }
+    }
+}
+
 /// What steers a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

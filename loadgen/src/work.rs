@@ -4,6 +4,7 @@
 //! it does no I/O of its own, so that ten thousand of them cost almost nothing.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -21,7 +22,8 @@ pub trait Work: Send + Sync + 'static {
 /// One user.
 pub trait Script: Send {
     /// Returns the next request of the iteration that runs, or begins one; `None` ends the iteration: the
-    /// user then waits as the plan says.
+    /// user then waits as the plan says. A call without a call of [`Script::judge`] since the last request says
+    /// that it got no answer: that iteration has ended, and another begins.
     ///
     /// # Errors
     /// What cannot be made, e.g. a value that no earlier answer gave. Counted as a failed request; the
@@ -44,15 +46,30 @@ pub struct Ask {
     pub method: Method,
     /// Its path and query, below the target's own path.
     pub path: Bytes,
-    /// Headers beyond those of the target.
-    pub headers: HeaderMap,
+    /// Headers beyond those of the target; shared by all requests that have the same, so that a driver can keep
+    /// what it makes of them.
+    pub headers: Arc<HeaderMap>,
     /// Its body.
     pub body: Bytes,
+    /// What [`Script::judge`] reads of its answer.
+    pub reads: Reads,
     /// How long its answer may take; the plan's limit if there is none.
     pub timeout: Option<Duration>,
 }
 
-/// An answer, complete.
+/// What is read of an answer. A driver that is in a hurry may leave the rest empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Reads {
+    /// Its status, and how long it took.
+    Status,
+    /// Its body too.
+    Body,
+    /// Its headers too.
+    #[default]
+    All,
+}
+
+/// An answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// Its status.

@@ -1,0 +1,354 @@
+//! Users, arrivals and connections.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use loadgen::control::Control;
+use loadgen::drive::{Drive, Protocol, Settings, Share, Tls};
+use loadgen::plan::{Arrivals, Load, Plan, Stage, Wait};
+use loadgen::stats::{Snapshot, Tally};
+use loadgen::target::Target;
+use loadgen::work::{Answer, Ask, Failure, Reads, Script, Work};
+use proptest::prelude::*;
+
+use crate::server::{Server, target};
+
+/// Asks for one path, over and over.
+struct Get {
+    tasks: Vec<String>,
+    ask: Ask,
+}
+
+struct User {
+    ask: Ask,
+    has_answer: bool,
+}
+
+impl Get {
+    fn work(path: &'static str) -> Arc<dyn Work> {
+        let ask = Ask {
+            task: 0,
+            method: Method::POST,
+            path: Bytes::from_static(path.as_bytes()),
+            headers: Arc::default(),
+            body: Bytes::from_static(b"hello"),
+            timeout: None,
+            reads: Reads::Status,
+        };
+        Arc::new(Self { tasks: vec!["get".into()], ask })
+    }
+}
+
+impl Work for Get {
+    fn tasks(&self) -> &[String] {
+        &self.tasks
+    }
+
+    fn user(&self, _seed: u64) -> Box<dyn Script> {
+        Box::new(User { ask: self.ask.clone(), has_answer: false })
+    }
+}
+
+impl Script for User {
+    fn next(&mut self) -> Result<Option<Ask>, Failure> {
+        let has_answer = std::mem::take(&mut self.has_answer);
+        Ok((!has_answer).then(|| self.ask.clone()))
+    }
+
+    fn judge(&mut self, answer: &Answer) -> Result<(), Failure> {
+        self.has_answer = answer.status.is_success();
+        if self.has_answer {
+            return Ok(());
+        }
+        Err(Failure { kind: format!("http_{}", answer.status.as_u16()), detail: "not a success".into() })
+    }
+}
+
+fn users(count: f64, seconds: f64) -> Plan {
+    Plan {
+        load: Load::Users(vec![Stage::step(count)]),
+        run_time: Some(Duration::from_secs_f64(seconds)),
+        stop_timeout: Duration::from_secs(5),
+        ..Plan::default()
+    }
+}
+
+fn rate(rate: f64, seconds: f64, connections: usize) -> Plan {
+    Plan {
+        load: Load::Rate { stages: vec![Stage::step(rate)], arrivals: Arrivals::Constant, connections },
+        ..users(1.0, seconds)
+    }
+}
+
+fn two_threads() -> Settings {
+    Settings { threads: 2, ..Settings::default() }
+}
+
+async fn run(target: &Target, plan: &Plan, settings: &Settings) -> Snapshot {
+    let drive = Drive::start(&Get::work("/x"), target, plan, settings, Duration::ZERO).unwrap();
+    drain(drive).await
+}
+
+/// Waits for the end, and returns all that was seen; all that holds of every run is checked.
+async fn drain(mut drive: Drive) -> Snapshot {
+    let mut all = Snapshot::new(1);
+    while let Some(second) = drive.second().await {
+        all.add(&second.seen);
+        (all.users, all.in_flight) = (second.seen.users, second.seen.in_flight);
+    }
+    assert_eq!(drive.join(), 0, "threads were lost");
+    let tally = all.all();
+    assert_eq!(all.sent, tally.requests, "sent = answered + failed");
+    assert_eq!(all.in_flight, 0);
+    assert_eq!(tally.failures, all.failures.by_count().iter().map(|(_, seen)| seen.count).sum::<u64>());
+    all
+}
+
+fn kinds(all: &Snapshot) -> Vec<(String, u64)> {
+    all.failures.by_count().into_iter().map(|(kind, seen)| (kind.kind.clone(), seen.count)).collect()
+}
+
+fn p(tally: &Tally, quantile: f64) -> f64 {
+    tally.latency.value_at_quantile(quantile) as f64 / 1e3
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn users_ask_again_and_again_on_their_connections() {
+    let server = Server::ok().await;
+    let all = run(&server.target(), &users(7.0, 0.5), &two_threads()).await;
+    assert_eq!(all.sent, server.requests());
+    assert_eq!(server.connections(), 7);
+    assert!(all.sent > 100, "{}", all.sent);
+    assert_eq!(kinds(&all), []);
+    let tally = all.all();
+    assert_eq!((tally.bytes, tally.method), (2 * all.sent, Some(Method::POST)));
+    assert_eq!(all.endpoints, [(server.address, all.sent)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_pacing_is_held_and_idle_connections_are_kept() {
+    let server = Server::ok().await;
+    let plan = Plan { wait: Wait::Pacing(Duration::from_millis(100)), ..users(20.0, 1.95) };
+    let all = run(&server.target(), &plan, &two_threads()).await;
+    assert_eq!(all.sent, 400, "20 users ask at 0.0, 0.1 .. 1.9 s");
+    assert_eq!(server.connections(), 20);
+    assert_eq!(kinds(&all), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn without_keep_alive_each_request_has_its_connection() {
+    let server = Server::ok().await;
+    let plan = Plan { wait: Wait::Constant(Duration::from_millis(20)), ..users(2.0, 0.5) };
+    let all = run(&server.target(), &plan, &Settings { keep_alive: false, ..two_threads() }).await;
+    assert_eq!(all.sent, server.connections());
+    assert_eq!(kinds(&all), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn h2c_and_tls() {
+    let server = Server::ok().await;
+    let all = run(&server.target(), &users(3.0, 0.3), &Settings { protocol: Protocol::H2, ..two_threads() }).await;
+    assert_eq!((all.sent, server.connections()), (server.requests(), 3));
+    assert_eq!(kinds(&all), []);
+
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key = rustls::pki_types::PrivateKeyDer::try_from(pair.signing_key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![pair.cert.der().clone()], key)
+        .unwrap();
+    let ok = async |_| Response::new(Full::from("ok"));
+    let server = Server::start(ok, Some(Arc::new(config).into())).await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(pair.cert.der().clone()).unwrap();
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let tls = Tls { config: Arc::new(config), name: "localhost".try_into().unwrap() };
+    let plan = Plan { wait: Wait::Constant(Duration::from_millis(60)), ..users(3.0, 0.5) };
+    let target = Target { tls: true, ..server.target() };
+    let all = run(&target, &plan, &Settings { tls: Some(tls), ..two_threads() }).await;
+    assert_eq!((all.sent, server.connections()), (server.requests(), 3));
+    assert_eq!(kinds(&all), []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_refused_connection_is_a_failure_and_tried_again() {
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let all = run(&target(&[gone]), &users(2.0, 0.55), &two_threads()).await;
+    // Each of two users every 100 ms, or later on a busy machine.
+    assert!((6..=12).contains(&all.sent), "{}", all.sent);
+    assert_eq!(kinds(&all), [("connect".to_owned(), all.sent)]);
+    assert_eq!(all.failures.by_count()[0].0.detail, "connection refused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn failures_have_their_kinds() {
+    let answer = async |request: Request<Bytes>| {
+        assert_eq!(request.body(), "hello");
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let mut answer = Response::new(Full::from("full"));
+        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+        answer
+    };
+    let server = Server::start(answer, None).await;
+    let all = run(&server.target(), &users(2.0, 0.2), &two_threads()).await;
+    assert_eq!(kinds(&all), [("http_503".to_owned(), server.requests())]);
+    assert_eq!(all.failures.by_count()[0].1.samples, ["full", "full", "full"]);
+
+    let plan = Plan { timeout: Duration::from_millis(10), ..users(2.0, 0.2) };
+    let all = run(&server.target(), &plan, &two_threads()).await;
+    assert_eq!(all.failures.by_count()[0].0.detail, "no answer within 10ms");
+    assert!((10.0..15.0).contains(&p(&all.all(), 0.5)), "{}", p(&all.all(), 0.5));
+
+    let plan = Plan { stop_timeout: Duration::from_millis(5), ..users(2.0, 0.2) };
+    let slow = Server::start(
+        async |_| {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            Response::default()
+        },
+        None,
+    )
+    .await;
+    let all = run(&slow.target(), &plan, &two_threads()).await;
+    assert_eq!(kinds(&all), [("unfinished".to_owned(), 2)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn connections_closed_while_idle_are_no_failures() {
+    let answer = async |_| {
+        let mut answer = Response::new(Full::from("bye"));
+        answer.headers_mut().insert("connection", "close".parse().unwrap());
+        answer
+    };
+    let server = Server::start(answer, None).await;
+    for wait in [0, 5, 60] {
+        let plan = Plan { wait: Wait::Constant(Duration::from_millis(wait)), ..users(2.0, 0.3) };
+        assert_eq!(kinds(&run(&server.target(), &plan, &two_threads()).await), [], "{wait} ms");
+    }
+    assert_eq!(server.connections(), server.requests());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_rate_is_held_and_spread_over_places() {
+    let (one, two) = (Server::ok().await, Server::ok().await);
+    let all = run(&target(&[one.address, two.address]), &rate(500.0, 1.0, 100), &two_threads()).await;
+    assert_eq!(all.sent, 500);
+    assert_eq!(one.requests() + two.requests(), 500);
+    assert!(one.requests() > 0 && two.requests() > 0);
+    assert_eq!(kinds(&all), []);
+    assert_eq!(all.unsent, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_waits_for_a_connection_counts_from_when_it_was_due() {
+    let slow = async |_| {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Response::new(Full::from("ok"))
+    };
+    let server = Server::start(slow, None).await;
+    // Two connections hold 20 requests a second.
+    let all = run(&server.target(), &rate(40.0, 1.0, 2), &two_threads()).await;
+    assert_eq!(server.connections(), 2);
+    let tally = all.all();
+    assert_eq!(all.sent + all.unsent, 40);
+    assert!(all.unsent >= 15, "{}", all.unsent);
+    assert!(all.waited >= 15, "{}", all.waited);
+    assert!(all.late < 5, "{} of 40 on a busy machine", all.late);
+    assert!(tally.latency.max() > 400_000, "{} us from when it was due", tally.latency.max());
+    assert!(tally.service.max() < 200_000, "{} us from when it was sent", tally.service.max());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_person_changes_users_and_ends_the_run() {
+    let server = Server::ok().await;
+    let plan = Plan { run_time: None, wait: Wait::Constant(Duration::from_millis(10)), ..users(2.0, 1.0) };
+    let mut drive = Drive::start(
+        &Get::work("/x"),
+        &server.target(),
+        &plan,
+        &Settings { threads: 1, ..two_threads() },
+        Duration::ZERO,
+    )
+    .unwrap();
+    assert_eq!(drive.second().await.unwrap().seen.users, 2);
+    drive.follow(Control::Users { count: 5, spawn_rate: 0.0 });
+    drive.follow(Control::Rate(7.0));
+    assert_eq!(drive.second().await.unwrap().seen.users, 5);
+    drive.follow(Control::Users { count: 1, spawn_rate: 100.0 });
+    assert_eq!(drive.second().await.unwrap().seen.users, 1);
+    assert_eq!(server.connections(), 5);
+    assert_eq!(drive.stands().2, None);
+    drive.follow(Control::Stop);
+    let mut n_left = 0;
+    while drive.second().await.is_some() {
+        n_left += 1;
+    }
+    assert_eq!(n_left, 1);
+    assert_eq!(drive.join(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn shares_of_workers_are_the_whole() {
+    let server = Server::ok().await;
+    let plan = rate(101.0, 1.0, 10);
+    let mut sent = 0;
+    for worker in 0..3 {
+        let settings = Settings { share: Share::ALL.split(worker, 3), ..two_threads() };
+        sent += run(&server.target(), &plan, &settings).await.sent;
+    }
+    assert_eq!((sent, server.requests()), (101, 101));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    /// Whatever the server does, and whenever the run ends: `drain` checks the sum.
+    #[test]
+    fn counts_add_up(
+        delay_ms in 0u64..40,
+        fail_every in 1u64..5,
+        seconds in 0.05f64..0.3,
+        level in 1u32..40,
+        is_open in any::<bool>(),
+        timeout_ms in 5u64..60,
+        stop_timeout_ms in 0u64..30,
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let n = Arc::new(std::sync::atomic::AtomicU64::new(0));
+            let server = Server::start(move |_| {
+                let n = n.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                async move {
+                    tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+                    let mut answer = Response::new(Full::from("body"));
+                    if n.is_multiple_of(fail_every) {
+                        *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+                    }
+                    answer
+                }
+            }, None).await;
+            let level = f64::from(level);
+            let plan = if is_open { rate(level * 20.0, seconds, 5) } else { users(level, seconds) };
+            let plan = Plan {
+                timeout: Duration::from_millis(timeout_ms),
+                stop_timeout: Duration::from_millis(stop_timeout_ms),
+                ..plan
+            };
+            let all = run(&server.target(), &plan, &two_threads()).await;
+            if is_open {
+                let due = all.sent + all.unsent;
+                prop_assert!((due as f64 - (level * 20.0 * seconds).ceil()).abs() <= 1.0, "{due}");
+            }
+            Ok(())
+        })?;
+    }
+}
