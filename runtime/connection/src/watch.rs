@@ -26,6 +26,8 @@ pub(crate) struct Watch {
     pub(crate) blocked: AtomicBool,
     /// A request is being answered.
     running: AtomicUsize,
+    /// The answer's next part is not there yet: the client has read all that was.
+    is_made: AtomicBool,
     /// Bytes came after the last request: the head of the next one, perhaps not all of it.
     pub(crate) has_begun: AtomicBool,
 }
@@ -40,6 +42,7 @@ impl Watch {
             half_read: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             running: AtomicUsize::new(0),
+            is_made: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
         }
     }
@@ -65,8 +68,9 @@ impl Watch {
         self.origin.elapsed().saturating_sub(Duration::from_millis(self.at_ms.load(Ordering::Relaxed)))
     }
 
+    /// Whether it is not the client who is waited for.
     pub(crate) fn running(&self) -> bool {
-        self.running.load(Ordering::Relaxed) > 0
+        self.running.load(Ordering::Relaxed) > 0 || self.is_made.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_begun(&self) -> bool {
@@ -130,7 +134,15 @@ impl<B: Body + Unpin> Body for Tracked<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        // Nothing asks for a part while the client does not take the one before.
+        if polled.is_pending() {
+            self.watch.is_made.store(true, Ordering::Relaxed);
+        } else if self.watch.is_made.load(Ordering::Relaxed) {
+            self.watch.is_made.store(false, Ordering::Relaxed);
+            self.watch.touch();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
@@ -145,6 +157,7 @@ impl<B: Body + Unpin> Body for Tracked<B> {
 impl<B: Body> Drop for Tracked<B> {
     fn drop(&mut self) {
         self.watch.touch();
+        self.watch.is_made.store(false, Ordering::Relaxed);
         self.watch.served.store(true, Ordering::Relaxed);
         self.watch.open.fetch_sub(1, Ordering::Relaxed);
     }
