@@ -55,7 +55,7 @@ variable "nomad" {
 }
 
 variable "tls_cert" {
-  description = "Certificate and chain on the node, PEM; empty for no TLS. Read again when it changes."
+  description = "Certificate and chain on the node, PEM, the same on all nodes; empty for no TLS. Read again when it changes."
   type        = string
   default     = ""
 }

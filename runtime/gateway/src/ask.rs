@@ -1,4 +1,4 @@
-//! Questions of the gateway's own: whether an instance is ready or lives, what another gateway does.
+//! Questions of the gateway's own: whether an instance is ready or lives.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ const START_EVERY: [Duration; 2] = [Duration::from_millis(5), Duration::from_mil
 /// The same for one that was in service before.
 const BACK_EVERY: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(2)];
 /// The largest answer that is read.
-const MAX_ANSWER_BYTES: usize = 1 << 20;
+pub(crate) const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// What an instance of Drover says when it is ready: Unix times in milliseconds.
 #[derive(Deserialize)]

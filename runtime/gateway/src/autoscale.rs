@@ -5,21 +5,22 @@
 //! `hold_for`: it is the count until then, but for a request that finds no instance at all, which wakes
 //! one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use drover_core::FunctionName;
 use drover_core::scale::{Bounds, Decision, Input, Policy, Scaler};
 use drover_engine::{FunctionStatus, Party};
 use http::Method;
 use tokio::task::JoinHandle;
 
-use crate::ask::ask;
 use crate::decisions::Decided;
 use crate::gateway::{Gateway, unix_ms};
 use crate::lane::Lane;
+use crate::line::Line;
 use crate::peer::{PeerLoad, PeerLoads};
 
 /// How long another gateway may take to tell its load.
@@ -35,6 +36,8 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct Autoscaler {
     herds: BTreeMap<FunctionName, Herd>,
     peers: HashMap<SocketAddr, PeerLoads>,
+    /// The gateways that did not tell their load when they were asked last.
+    silent: HashSet<SocketAddr>,
 }
 
 /// The scaling of one function.
@@ -90,7 +93,7 @@ impl Seen {
 impl Gateway {
     /// Decides for as long as the gateway serves, also while it finishes what is in flight: that may wait
     /// for an instance.
-    pub(crate) async fn autoscale(self: Arc<Self>) {
+    pub(crate) async fn autoscale(self: Arc<Self>, line: Line) {
         let mut autoscaler = Autoscaler::default();
         let mut party = self.peers.watch();
         let mut tick = tokio::time::interval(self.settings.scale_interval);
@@ -108,21 +111,21 @@ impl Gateway {
                 self.events.leader(if now.leads { "this gateway scales" } else { "another gateway scales" });
             }
             if now.leads {
-                autoscaler.ask_peers(&now.others).await;
+                autoscaler.ask_peers(&line, &now.others).await;
                 autoscaler.decide(&self).await;
             } else {
                 autoscaler = Autoscaler::default();
-                self.ask_leader(now.leader).await;
+                self.ask_leader(&line, now.leader).await;
             }
             self.show_load();
         }
     }
 
     /// Tells the gateway that scales of requests that find no instance here.
-    async fn ask_leader(&self, leader: Option<SocketAddr>) {
+    async fn ask_leader(&self, line: &Line, leader: Option<SocketAddr>) {
         let needs_one = |lane: &Arc<Lane>| lane.load().n_waiting > 0 && lane.n_open() == 0;
         if let Some(leader) = leader.filter(|_| self.lanes.all().iter().any(needs_one))
-            && let Err(e) = ask(leader, Method::POST, "/peer/wake", PEER_LIMIT).await
+            && let Err(e) = line.ask(leader, Method::POST, "/peer/wake", PEER_LIMIT).await
         {
             tracing::debug!(%leader, error = e, "the gateway that scales was not told");
         }
@@ -139,16 +142,27 @@ impl Gateway {
 }
 
 impl Autoscaler {
-    async fn ask_peers(&mut self, others: &[SocketAddr]) {
+    async fn ask_peers(&mut self, line: &Line, others: &[SocketAddr]) {
         self.peers.retain(|address, _| others.contains(address));
+        self.silent.retain(|address| others.contains(address));
         let answers = others.iter().map(|address| async move {
-            let answer = ask(*address, Method::GET, "/peer/load", PEER_LIMIT).await;
-            (*address, answer.ok().and_then(|(_, body)| serde_json::from_slice::<PeerLoads>(&body).ok()))
+            let answer = line.ask(*address, Method::GET, "/peer/load", PEER_LIMIT).await;
+            let read = |bytes: Bytes| serde_json::from_slice::<PeerLoads>(&bytes).map_err(|e| e.to_string());
+            (*address, answer.and_then(read))
         });
         for (address, loads) in futures_util::future::join_all(answers).await {
             match loads {
-                Some(loads) => drop(self.peers.insert(address, loads)),
-                None => drop(self.peers.remove(&address)),
+                Ok(loads) => {
+                    self.silent.remove(&address);
+                    self.peers.insert(address, loads);
+                }
+                Err(e) => {
+                    self.peers.remove(&address);
+                    // Once, for it is asked every second.
+                    if self.silent.insert(address) {
+                        tracing::warn!(%address, error = e, "a gateway does not tell its load: scaling goes without");
+                    }
+                }
             }
         }
     }

@@ -26,6 +26,7 @@ mod headers;
 mod hedge;
 mod lane;
 mod lanes;
+mod line;
 mod metrics;
 mod payload;
 mod peer;

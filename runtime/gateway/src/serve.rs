@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::Gateway;
 use crate::body::Body;
 use crate::gateway::Client;
+use crate::line::Line;
 use crate::metrics::FOLD_EVERY;
 use crate::tls::{Tls, is_http2};
 
@@ -37,7 +38,7 @@ pub async fn serve(listeners: Vec<TcpListener>, tls: Option<Tls>, gateway: Arc<G
     catalog.mark_changed();
     let mut besides = JoinSet::new();
     besides.spawn(Arc::clone(&gateway).follow_catalog(catalog));
-    besides.spawn(Arc::clone(&gateway).autoscale());
+    besides.spawn(Arc::clone(&gateway).autoscale(Line::new(tls.as_ref())));
     besides.spawn(watch_over(Arc::clone(&gateway)));
 
     let door = Door {

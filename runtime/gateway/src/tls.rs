@@ -7,16 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use rustls::ServerConfig;
-use rustls::crypto::CryptoProvider;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::default_provider;
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error as RustlsError, ServerConfig, SignatureScheme,
+};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::changed::{POLL, Watched};
 
@@ -57,6 +60,7 @@ pub enum TlsError {
 #[derive(Clone)]
 pub struct Tls {
     acceptor: TlsAcceptor,
+    to_others: TlsConnector,
     pair: Arc<Pair>,
 }
 
@@ -75,6 +79,12 @@ impl Tls {
         let provider = Arc::new(default_provider());
         let current = RwLock::new(Arc::new(read(cert, key, &provider)?));
         let pair = Arc::new(Pair { cert: cert.into(), key: key.into(), current, provider: Arc::clone(&provider) });
+        let to_others = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| pair.unusable(e))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&pair) as _)
+            .with_no_client_auth();
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|e| pair.unusable(e))?
@@ -82,7 +92,12 @@ impl Tls {
             .with_cert_resolver(Arc::clone(&pair) as _);
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         tokio::spawn(follow(Arc::downgrade(&pair), watched));
-        Ok(Self { acceptor: Arc::new(config).into(), pair })
+        Ok(Self { acceptor: Arc::new(config).into(), to_others: Arc::new(to_others).into(), pair })
+    }
+
+    /// Returns what connects to gateways that have the same certificate, and to nobody else.
+    pub(crate) fn to_others(&self) -> TlsConnector {
+        self.to_others.clone()
     }
 
     /// Does the handshake on a new connection, within 10 s. [`is_http2`] says what was agreed upon.
@@ -145,6 +160,47 @@ impl fmt::Debug for Pair {
 impl ResolvesServerCert for Pair {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+/// Whoever shows this very certificate, and proves by the handshake's signature to have its key, has what the
+/// gateway itself has: no name and no authority need to say more.
+impl ServerCertVerifier for Pair {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, RustlsError> {
+        let own = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
+        if own.cert.first().is_some_and(|own| own == end_entity) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(RustlsError::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, RustlsError> {
+        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, RustlsError> {
+        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use drover_core::{FunctionName, InstanceId};
 use drover_engine::{
-    Alone, Catalog, Function, FunctionStatus, Instance, InstanceState, LogLine, LogQuery, Scheduler, SchedulerError,
-    Snapshot, Stream,
+    Alone, Catalog, Function, FunctionStatus, Instance, InstanceState, LogLine, LogQuery, Peers, Scheduler,
+    SchedulerError, Snapshot, Stream,
 };
 use drover_gateway::access::{Access, AccessConfig};
+use drover_gateway::tls::Tls;
 use drover_gateway::{Gateway, Parts, Settings, serve};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -216,6 +217,11 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) async fn start(settings: Settings) -> Self {
+        Self::start_with(settings, None, Arc::new(Alone::default())).await
+    }
+
+    /// Starts a gateway with a certificate, and others beside it.
+    pub(crate) async fn start_with(settings: Settings, tls: Option<Tls>, peers: Arc<dyn Peers>) -> Self {
         let script = Arc::new(Script {
             snapshot: watch::Sender::new(Arc::default()),
             asked: Mutex::default(),
@@ -226,14 +232,14 @@ impl House {
         let gateway = Gateway::new(Parts {
             catalog: Arc::clone(&script) as _,
             scheduler: Arc::clone(&script) as _,
-            peers: Arc::new(Alone::default()),
+            peers,
             access: Access::open(AccessConfig::default()).await.unwrap(),
             settings,
             stop: stop.clone(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let server = tokio::spawn(serve(vec![listener], None, gateway.unwrap(), stop.clone()));
+        let server = tokio::spawn(serve(vec![listener], tls, gateway.unwrap(), stop.clone()));
         Self { address, script, stop, server }
     }
 

@@ -1,11 +1,14 @@
 //! TLS with real certificates and clients, and new certificates under use.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use drover_engine::Peers;
+use drover_gateway::Settings;
 use drover_gateway::tls::{Tls, TlsError, is_http2};
 use http::{Request, Response, Version};
 use http_body_util::Full;
@@ -17,8 +20,9 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
-use crate::house::eventually;
+use crate::house::{House, eventually};
 
 /// Files of a certificate for `localhost`.
 pub(crate) struct Files {
@@ -146,4 +150,61 @@ async fn what_cannot_be_used_is_named() {
     assert!(matches!(open(&files.key, &files.key), TlsError::File { file, .. } if file == files.key));
     assert!(matches!(open(&files.cert, &files.cert), TlsError::File { file, .. } if file == files.cert));
     assert!(matches!(open(&files.cert, &other.key), TlsError::Pair { .. }));
+}
+
+/// The gateways beside one, as the test says.
+struct Party(watch::Sender<Arc<drover_engine::Party>>);
+
+impl Party {
+    fn new(leads: bool, leader: Option<SocketAddr>) -> Arc<Self> {
+        Arc::new(Self(watch::Sender::new(Arc::new(drover_engine::Party { leads, leader, others: Vec::new() }))))
+    }
+}
+
+impl Peers for Party {
+    fn watch(&self) -> watch::Receiver<Arc<drover_engine::Party>> {
+        self.0.subscribe()
+    }
+}
+
+/// Starts a gateway with the certificate of `files` that knows a function without instances.
+async fn gateway(files: &Files, party: Arc<Party>) -> House {
+    let settings = Settings { scale_interval: Duration::from_millis(50), ..Settings::default() };
+    let tls = Tls::open(&files.cert, &files.key).unwrap();
+    let house = House::start_with(settings, Some(tls), party).await;
+    house.script.scales.store(true, Ordering::SeqCst);
+    house.script.count.store(0, Ordering::SeqCst);
+    house.script.show(&[]);
+    house
+}
+
+/// Leaves a request waiting at `house`.
+fn wait_at(house: &House, files: &Files) -> tokio::task::JoinHandle<()> {
+    let (client, url) = (client(&files.pem()).build().unwrap(), format!("https://localhost:{}", house.address.port()));
+    tokio::spawn(async move { drop(client.post(format!("{url}/functions/penguins/predict")).body("{}").send().await) })
+}
+
+#[tokio::test]
+async fn gateways_with_one_certificate_tell_each_other_their_load() {
+    let (files, others_files) = (Files::new(), Files::new());
+    let party = Party::new(true, None);
+    let leader = gateway(&files, Arc::clone(&party)).await;
+    let asked = || leader.script.asked.lock().unwrap().clone();
+
+    // A stranger, whose certificate is another, is not believed.
+    let stranger = gateway(&others_files, Party::new(false, None)).await;
+    let at_stranger = wait_at(&stranger, &others_files);
+    party.0.send_modify(|party| Arc::make_mut(party).others = vec![stranger.address]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(asked(), [], "a stranger is believed");
+
+    // A request waits at a gateway that does not scale: the one that does learns of it.
+    let follower = gateway(&files, Party::new(false, Some(leader.address))).await;
+    let at_follower = wait_at(&follower, &files);
+    party.0.send_modify(|party| Arc::make_mut(party).others = vec![stranger.address, follower.address]);
+    eventually("the gateway that scales asks for an instance", async || (!asked().is_empty()).then_some(())).await;
+    assert_eq!(asked()[0], ("penguins".to_owned(), 1));
+    assert!(follower.script.asked.lock().unwrap().is_empty(), "only one scales");
+    at_stranger.abort();
+    at_follower.abort();
 }
