@@ -64,8 +64,10 @@ pub struct Drive {
 /// What one thread has seen in one second.
 #[derive(Debug)]
 pub struct Second {
-    /// Which second of the run, from 0; the last one may be shorter or longer.
+    /// Which second of the run, from 0.
     pub number: u64,
+    /// Whether the thread has ended: this is what it saw after its last whole second.
+    pub is_last: bool,
     /// What was seen.
     pub seen: Snapshot,
 }

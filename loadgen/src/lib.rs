@@ -10,8 +10,10 @@
 mod assets;
 pub mod control;
 pub mod drive;
+pub mod guard;
 pub mod plan;
 pub mod report;
+pub mod run;
 pub mod slo;
 pub mod stats;
 pub mod target;

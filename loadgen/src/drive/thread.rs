@@ -76,7 +76,7 @@ async fn load(seed: Seed) -> io::Result<()> {
     ticker.abort();
     follower.abort();
     // Who listens has gone only if nobody wants to know.
-    let _gone = seconds.send(Second { number: number.get(), seen: look(&here) });
+    let _gone = seconds.send(Second { number: number.get(), is_last: true, seen: look(&here) });
     if has_panicked { Err(io::Error::other("a script has panicked")) } else { Ok(()) }
 }
 
@@ -101,7 +101,7 @@ async fn finish(here: &Here, tasks: Vec<JoinHandle<()>>) -> bool {
 async fn tell(here: Rc<Here>, began: Instant, seconds: mpsc::UnboundedSender<Second>, number: Rc<Cell<u64>>) {
     loop {
         tokio::time::sleep_until((began + Duration::from_secs(number.get() + 1)).into()).await;
-        let second = Second { number: number.get(), seen: look(&here) };
+        let second = Second { number: number.get(), is_last: false, seen: look(&here) };
         number.set(number.get() + 1);
         if seconds.send(second).is_err() {
             return;

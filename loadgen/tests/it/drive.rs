@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use crate::server::{Server, target};
 
 /// Asks for one path, over and over.
-struct Get {
+pub(crate) struct Get {
     tasks: Vec<String>,
     ask: Ask,
 }
@@ -28,7 +28,7 @@ struct User {
 }
 
 impl Get {
-    fn work(path: &'static str) -> Arc<dyn Work> {
+    pub(crate) fn work(path: &'static str) -> Arc<dyn Work> {
         let ask = Ask {
             task: 0,
             method: Method::POST,
@@ -67,7 +67,7 @@ impl Script for User {
     }
 }
 
-fn users(count: f64, seconds: f64) -> Plan {
+pub(crate) fn users(count: f64, seconds: f64) -> Plan {
     Plan {
         load: Load::Users(vec![Stage::step(count)]),
         run_time: Some(Duration::from_secs_f64(seconds)),
@@ -76,14 +76,14 @@ fn users(count: f64, seconds: f64) -> Plan {
     }
 }
 
-fn rate(rate: f64, seconds: f64, connections: usize) -> Plan {
+pub(crate) fn rate(rate: f64, seconds: f64, connections: usize) -> Plan {
     Plan {
         load: Load::Rate { stages: vec![Stage::step(rate)], arrivals: Arrivals::Constant, connections },
         ..users(1.0, seconds)
     }
 }
 
-fn two_threads() -> Settings {
+pub(crate) fn two_threads() -> Settings {
     Settings { threads: 2, ..Settings::default() }
 }
 
