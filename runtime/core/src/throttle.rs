@@ -55,5 +55,8 @@ mod tests {
         assert_eq!(written, 20);
         assert_eq!(throttle.admit(start + Duration::from_millis(101)), Some(980));
         assert_eq!(throttle.admit(start + Duration::from_millis(102)), None);
+        // A long silence earns no longer storm.
+        let later = start + Duration::from_secs(3600);
+        assert_eq!((0..1000).filter(|_| throttle.admit(later).is_some()).count(), 20);
     }
 }

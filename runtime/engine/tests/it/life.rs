@@ -108,6 +108,24 @@ async fn scaling_down_leaves_the_catalog_first_and_finishes_what_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_function_does_not_scale_by_itself_until_somebody_scales_it() {
+    let herder = Herder::start();
+    let function = herder.add("stopped", &Spec::default());
+    herder.until_ready(&function, 1).await;
+    let seen = async || {
+        let status = herder.engine.status().await.unwrap();
+        status.iter().find(|s| s.function == function).map(|s| (s.count, s.scales)).unwrap()
+    };
+    herder.engine.scale(&function, 2).await.unwrap();
+    assert_eq!(seen().await, (2, true));
+    herder.engine.stop(&function).await.unwrap();
+    assert_eq!(seen().await, (0, false));
+    herder.engine.scale(&function, 1).await.unwrap();
+    assert_eq!(seen().await, (1, true));
+    herder.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_that_does_not_stop_is_killed_after_its_time() {
     let herder = Herder::start();
     let spec = Spec { probe: "stubborn", task: "kill_timeout = \"200ms\"", ..Spec::default() };

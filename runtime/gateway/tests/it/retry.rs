@@ -137,6 +137,16 @@ async fn an_instance_that_hangs_is_given_up() {
 }
 
 #[tokio::test]
+async fn what_an_instance_that_hangs_has_is_sent_once_unless_the_function_is_pure() {
+    let house = House::start(Settings { hung_after: Duration::from_millis(100), ..Settings::default() }).await;
+    let ((a, n_a), (b, n_b)) = (bad(Bad::Hangs).await, bad(Bad::Hangs).await);
+    house.script.show(&[(a, Ready), (b, Ready)]);
+    let (status, _, problem) = house.post("/functions/penguins/predict", "{}").await;
+    assert_eq!((status, n_a.load(Ordering::SeqCst) + n_b.load(Ordering::SeqCst)), (502, 1));
+    assert!(problem.contains("did not answer, and does not say that it lives"), "{problem}");
+}
+
+#[tokio::test]
 async fn an_instance_that_fails_again_and_again_is_left_out_for_a_while() {
     let (house, backend) = (House::start(Settings::default()).await, Backend::start().await);
     let (address, n) = bad(Bad::Fails).await;
