@@ -150,6 +150,7 @@ impl Cluster {
         FunctionStatus {
             function,
             count: job.count,
+            version: job.version,
             min: job.min,
             max: job.max,
             policy: job.policy,
@@ -172,7 +173,7 @@ impl Peers for Cluster {
 }
 
 impl Scheduler for Cluster {
-    fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<(), SchedulerError>> {
+    fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<u64, SchedulerError>> {
         async move {
             let (nomad, job) = self.job(function)?;
             scale::scale(nomad, self.own_address, function, &job, count).await
@@ -188,7 +189,7 @@ impl Scheduler for Cluster {
                 let why = format!("its job scales from {}; `nomad job stop {}` stops it", job.min, job.job);
                 return Err(SchedulerError::Refused(why));
             }
-            scale::scale(nomad, self.own_address, function, &job, 0).await
+            scale::scale(nomad, self.own_address, function, &job, 0).await.map(|_| ())
         }
         .boxed()
     }

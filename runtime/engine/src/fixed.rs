@@ -76,7 +76,7 @@ impl Catalog for Fixed {
 }
 
 impl Scheduler for Fixed {
-    fn scale<'a>(&'a self, function: &'a FunctionName, _: u32) -> BoxFuture<'a, Result<(), SchedulerError>> {
+    fn scale<'a>(&'a self, function: &'a FunctionName, _: u32) -> BoxFuture<'a, Result<u64, SchedulerError>> {
         ready(Err(self.refusal(function))).boxed()
     }
 
@@ -90,6 +90,7 @@ impl Scheduler for Fixed {
             FunctionStatus {
                 function: name.clone(),
                 count,
+                version: 0,
                 min: count,
                 max: count,
                 policy: BTreeMap::new(),

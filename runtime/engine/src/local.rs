@@ -310,7 +310,7 @@ impl Catalog for LocalEngine {
 }
 
 impl Scheduler for LocalEngine {
-    fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<(), SchedulerError>> {
+    fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<u64, SchedulerError>> {
         async move { self.with(function, |herd| herd.scale(count)) }.boxed()
     }
 
@@ -331,6 +331,7 @@ impl Scheduler for LocalEngine {
                 FunctionStatus {
                     function: function.clone(),
                     count: herd.count(),
+                    version: herd.version(),
                     min: scaling.min,
                     max: scaling.max,
                     policy: scaling.policy.clone(),

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 /// Decides how many instances run, and knows what they wrote.
 pub trait Scheduler: Send + Sync {
-    /// Asks for `count` instances of `function`; returns once that is noted, not once they run. Where
-    /// the scheduler takes no change for a while, as Nomad during a deployment, it waits until it
-    /// does; dropping the future withdraws the wish.
+    /// Asks for `count` instances of `function`; returns once that is noted, not once they run, with the
+    /// [`FunctionStatus::version`] from which on it is shown. Where the scheduler takes no change for a
+    /// while, as Nomad during a deployment, it waits until it does; dropping the future withdraws the wish.
     ///
     /// # Errors
     /// [`SchedulerError::UnknownFunction`]; [`SchedulerError::OutOfRange`] outside of the job's bounds;
     /// [`SchedulerError::Refused`] and [`SchedulerError::Unavailable`].
-    fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<(), SchedulerError>>;
+    fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<u64, SchedulerError>>;
 
     /// Stops every instance of `function`, whatever the job's least count is; where the scheduler can, until
     /// somebody scales it again.
@@ -49,6 +49,8 @@ pub struct FunctionStatus {
     pub function: FunctionName,
     /// How many instances should run.
     pub count: u32,
+    /// Grows with each change of the count, whoever makes it.
+    pub version: u64,
     /// The fewest that scaling may leave.
     pub min: u32,
     /// The most that scaling may start.

@@ -28,9 +28,6 @@ const PEER_LIMIT: Duration = Duration::from_millis(500);
 /// How long to wait after the scheduler refused a change.
 const REFUSED_WAIT: Duration = Duration::from_secs(5);
 
-/// How soon the scheduler shows a change that it has taken; later, somebody else has undone it.
-const SHOWN_WITHIN: Duration = Duration::from_secs(1);
-
 /// The scaling of all functions.
 #[derive(Default)]
 pub(crate) struct Autoscaler {
@@ -63,9 +60,13 @@ struct Hold {
 struct Call {
     from: u32,
     to: u32,
-    began: Instant,
-    /// Nothing once the scheduler has taken it.
-    task: Option<JoinHandle<Result<(), String>>>,
+    state: CallState,
+}
+
+enum CallState {
+    Asking(JoinHandle<Result<u64, String>>),
+    /// The scheduler has taken it, and shows it from this version on.
+    Taken(u64),
 }
 
 /// What was last seen of a gateway's load.
@@ -219,6 +220,7 @@ impl Herd {
         self.finish_call(lane).await;
         self.notice(gateway, status);
         let input = self.input(gateway, lane, status, peers);
+        let waiting = input.waiting;
         let decision = self.scaler.decide(input);
         lane.metrics.count.set(f64::from(status.count));
         lane.metrics.wanted.set(f64::from(decision.wanted));
@@ -226,7 +228,7 @@ impl Herd {
         if !status.scales {
             return;
         }
-        let wakes = status.count == 0 && decision.wanted > 0;
+        let wakes = status.count == 0 && decision.wanted > 0 && waiting > 0;
         if self.hold.as_ref().is_some_and(|hold| Instant::now() < hold.until) && !wakes {
             return;
         }
@@ -238,16 +240,13 @@ impl Herd {
 
     /// Notices a count that somebody else set.
     fn notice(&mut self, gateway: &Gateway, status: &FunctionStatus) {
-        if let Some(call) = &self.call {
-            let is_on_its_way = call.task.is_some();
-            if status.count == call.to {
-                self.known = call.to;
-            } else if status.count == call.from && (is_on_its_way || call.began.elapsed() < SHOWN_WITHIN) {
-                return;
+        match &self.call {
+            // What it shows now and is not that, somebody has set after it.
+            Some(Call { to, state: CallState::Taken(version), .. }) if status.version >= *version => {
+                (self.known, self.call) = (*to, None);
             }
-            if !is_on_its_way {
-                self.call = None;
-            }
+            Some(Call { from, to, .. }) if status.count == *from || status.count == *to => return,
+            _ => {}
         }
         if status.count == self.known {
             return;
@@ -299,27 +298,33 @@ impl Herd {
         {
             return;
         }
-        if let Some(older) = self.call.take().and_then(|call| call.task) {
+        if let Some(Call { state: CallState::Asking(older), .. }) = self.call.take() {
             older.abort();
         }
         let why = decision.reason.to_string();
         gateway.tell(&lane.function, from, to, why, Some(decision));
         let (scheduler, function) = (Arc::clone(&gateway.scheduler), lane.function.clone());
         let task = tokio::spawn(async move { scheduler.scale(&function, to).await.map_err(|e| e.to_string()) });
-        self.call = Some(Call { from, to, began: Instant::now(), task: Some(task) });
+        self.call = Some(Call { from, to, state: CallState::Asking(task) });
     }
 
     async fn finish_call(&mut self, lane: &Lane) {
-        let Some(call) = &mut self.call else { return };
-        let Some(task) = call.task.take_if(|task| task.is_finished()) else { return };
-        match task.await {
-            Ok(Ok(())) => {
+        let Some(Call { to, state: CallState::Asking(task), .. }) = &mut self.call else { return };
+        if !task.is_finished() {
+            return;
+        }
+        let (to, done) = (*to, task.await);
+        match done {
+            Ok(Ok(version)) => {
                 lane.metrics.scaled("ok");
-                (call.began, self.refused) = (Instant::now(), None);
+                self.refused = None;
+                if let Some(call) = &mut self.call {
+                    call.state = CallState::Taken(version);
+                }
             }
             Ok(Err(why)) => {
                 lane.metrics.scaled("refused");
-                tracing::warn!(function = %lane.function, count = call.to, why, "the scheduler did not scale");
+                tracing::warn!(function = %lane.function, count = to, why, "the scheduler did not scale");
                 (self.call, self.refused) = (None, Some(Instant::now()));
             }
             Err(_) => self.call = None,

@@ -47,6 +47,8 @@ struct GroupSummary {
 pub(super) struct Job {
     #[serde(rename = "ID")]
     id: String,
+    #[serde(default)]
+    job_modify_index: u64,
     #[serde(default, deserialize_with = "or_default")]
     task_groups: Vec<Group>,
 }
@@ -130,6 +132,8 @@ pub(super) struct Described {
     /// Whether Nomad itself keeps the list of instances.
     pub(super) is_kept_by_nomad: bool,
     pub(super) count: u32,
+    /// Nomad's index of the last change of the job.
+    pub(super) version: u64,
     pub(super) min: u32,
     pub(super) max: u32,
     pub(super) scales: bool,
@@ -158,13 +162,13 @@ impl JobEntry {
 impl Job {
     /// Returns the functions of the job: one for each group that has a service.
     pub(super) fn functions(self) -> Vec<(FunctionName, Described)> {
-        let job = self.id;
-        self.task_groups.into_iter().filter_map(|group| group.function(&job)).collect()
+        let (job, version) = (self.id, self.job_modify_index);
+        self.task_groups.into_iter().filter_map(|group| group.function(&job, version)).collect()
     }
 }
 
 impl Group {
-    fn function(self, job: &str) -> Option<(FunctionName, Described)> {
+    fn function(self, job: &str, version: u64) -> Option<(FunctionName, Described)> {
         let services = || self.services.iter().chain(self.tasks.iter().flat_map(|task| &task.services));
         let tagged = services().find(|service| service.tags.iter().any(|tag| tag == TAG));
         let service = tagged.or_else(|| services().next())?.clone();
@@ -176,6 +180,7 @@ impl Group {
             task: self.tasks.iter().find(|task| task.lifecycle.is_none()).map(|task| task.name.clone())?,
             is_kept_by_nomad: service.provider == "nomad",
             count: self.count,
+            version,
             min: scaling.map_or(0, |scaling| scaling.min.unwrap_or(0)),
             max: scaling.and_then(|scaling| scaling.max).unwrap_or(u32::MAX),
             scales: scaling.is_some_and(|scaling| scaling.enabled.unwrap_or(true)),

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use drover_core::FunctionName;
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::api::{Api, ApiError, Ask};
 use super::blocking::{Backoff, Query};
@@ -23,14 +23,20 @@ struct Deployment {
     status: String,
 }
 
-/// Asks Nomad for `count` instances; waits while a deployment does not let it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Scaled {
+    job_modify_index: u64,
+}
+
+/// Asks Nomad for `count` instances; waits while a deployment does not let it. Returns the job's version.
 pub(super) async fn scale(
     nomad: &Api,
     gateway: SocketAddr,
     function: &FunctionName,
     job: &Described,
     count: u32,
-) -> Result<(), SchedulerError> {
+) -> Result<u64, SchedulerError> {
     if !(job.min..=job.max).contains(&count) {
         let (function, min, max) = (function.clone(), job.min, job.max);
         return Err(SchedulerError::OutOfRange { function, count, min, max });
@@ -44,8 +50,8 @@ pub(super) async fn scale(
     });
     let mut backoff = Backoff::default();
     loop {
-        match nomad.send::<Value>(Method::POST, &ask, &wish).await {
-            Ok(Some(_)) => return Ok(()),
+        match nomad.send::<Scaled>(Method::POST, &ask, &wish).await {
+            Ok(Some(scaled)) => return Ok(scaled.job_modify_index),
             Ok(None) => return Err(SchedulerError::UnknownFunction(function.clone())),
             Err(e) if e.refusal().is_some_and(|text| text.contains(BLOCKED)) => {
                 tracing::info!(%function, count, "Nomad does not scale during a deployment: waiting for its end");

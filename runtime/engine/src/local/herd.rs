@@ -18,6 +18,7 @@ pub(crate) struct Herd {
     function: FunctionName,
     job: Arc<Job>,
     count: u32,
+    version: u64,
     is_stopped: bool,
     members: Vec<Member>,
 }
@@ -31,7 +32,7 @@ struct Member {
 impl Herd {
     /// Begins with no instance.
     pub(crate) fn new(shared: Arc<Shared>, function: FunctionName, job: Job) -> Self {
-        Self { shared, function, job: Arc::new(job), count: 0, is_stopped: false, members: Vec::new() }
+        Self { shared, function, job: Arc::new(job), count: 0, version: 0, is_stopped: false, members: Vec::new() }
     }
 
     /// Returns the job.
@@ -44,8 +45,13 @@ impl Herd {
         self.count
     }
 
-    /// Starts or drains instances until there are `count`, which the job must allow.
-    pub(crate) fn scale(&mut self, count: u32) -> Result<(), SchedulerError> {
+    /// Returns how often the count was set.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Starts or drains instances until there are `count`, which the job must allow; returns the version.
+    pub(crate) fn scale(&mut self, count: u32) -> Result<u64, SchedulerError> {
         let bounds = &self.job.group.scaling;
         if !(bounds.min..=bounds.max).contains(&count) {
             let (function, min, max) = (self.function.clone(), bounds.min, bounds.max);
@@ -53,7 +59,7 @@ impl Herd {
         }
         self.is_stopped = false;
         self.set(count);
-        Ok(())
+        Ok(self.version)
     }
 
     /// Drains all instances, until somebody scales again.
@@ -70,6 +76,7 @@ impl Herd {
     /// Starts or drains instances until there are `count`.
     fn set(&mut self, count: u32) {
         self.count = count;
+        self.version += 1;
         let wanted = usize::try_from(count).unwrap_or(usize::MAX);
         while self.members.len() > wanted {
             self.drop_one();

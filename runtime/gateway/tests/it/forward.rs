@@ -98,7 +98,7 @@ async fn who_is_not_ready_gets_nothing() {
     house.script.show(&[]);
     assert!(house.get("/functions/penguins/").await.2.contains("no instance of `penguins` came within 200ms"));
     // Nobody would start one.
-    house.script.count.store(0, Ordering::SeqCst);
+    house.script.set_count(0);
     eventually("a request is refused at once", || async {
         let (status, _, problem) = house.get("/functions/penguins/").await;
         (status == 503 && problem.contains("none is started for a request")).then_some(())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -109,7 +109,8 @@ pub(crate) struct Script {
     pub(crate) asked: Mutex<Vec<(String, u32)>>,
     /// Whether the job says that the count changes by itself, and what it is.
     pub(crate) scales: AtomicBool,
-    pub(crate) count: AtomicU32,
+    count: AtomicU32,
+    version: AtomicU64,
 }
 
 impl Script {
@@ -131,6 +132,12 @@ impl Script {
     }
 
     /// Shows `instances` as those of the function `penguins`.
+    /// Sets the count, as a person may; returns the version.
+    pub(crate) fn set_count(&self, count: u32) -> u64 {
+        self.count.store(count, Ordering::SeqCst);
+        self.version.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
     pub(crate) fn show(&self, instances: &[(SocketAddr, InstanceState)]) {
         let function: FunctionName = "penguins".parse().unwrap();
         let one = |(index, (address, state)): (usize, &(SocketAddr, InstanceState))| {
@@ -159,26 +166,27 @@ impl Catalog for Script {
 }
 
 impl Scheduler for Script {
-    fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<(), SchedulerError>> {
+    fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<u64, SchedulerError>> {
         async move {
             if count > 5 {
                 let function = function.clone();
                 return Err(SchedulerError::OutOfRange { function, count, min: 0, max: 5 });
             }
             self.asked.lock().unwrap().push((function.to_string(), count));
-            Ok(())
+            Ok(self.set_count(count))
         }
         .boxed()
     }
 
     fn stop<'a>(&'a self, function: &'a FunctionName) -> BoxFuture<'a, Result<(), SchedulerError>> {
-        self.scale(function, 0)
+        async move { self.scale(function, 0).await.map(|_| ()) }.boxed()
     }
 
     fn status(&self) -> BoxFuture<'_, Result<Vec<FunctionStatus>, SchedulerError>> {
         let status = |function: &FunctionName| FunctionStatus {
             function: function.clone(),
             count: self.count.load(Ordering::SeqCst),
+            version: self.version.load(Ordering::SeqCst),
             min: 0,
             max: 5,
             policy: BTreeMap::new(),
@@ -227,6 +235,7 @@ impl House {
             asked: Mutex::default(),
             scales: AtomicBool::new(false),
             count: AtomicU32::new(1),
+            version: AtomicU64::new(1),
         });
         let stop = CancellationToken::new();
         let gateway = Gateway::new(Parts {

@@ -173,7 +173,7 @@ async fn gateway(files: &Files, party: Arc<Party>) -> House {
     let tls = Tls::open(&files.cert, &files.key).unwrap();
     let house = House::start_with(settings, Some(tls), party).await;
     house.script.scales.store(true, Ordering::SeqCst);
-    house.script.count.store(0, Ordering::SeqCst);
+    house.script.set_count(0);
     house.script.show(&[]);
     house
 }

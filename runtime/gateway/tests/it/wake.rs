@@ -13,7 +13,7 @@ use crate::house::{Backend, House, eventually};
 async fn a_request_to_nobody_wakes_an_instance_and_is_answered() {
     let (house, backend) = (Arc::new(House::start(Settings::default()).await), Backend::start().await);
     house.script.scales.store(true, Ordering::SeqCst);
-    house.script.count.store(0, Ordering::SeqCst);
+    house.script.set_count(0);
     house.script.show(&[]);
     let waits: Vec<_> = (0..500)
         .map(|_| {
@@ -59,7 +59,7 @@ async fn decisions_say_why_and_a_person_s_count_is_left_alone() {
     })
     .await;
     // Somebody sets another count.
-    house.script.count.store(4, Ordering::SeqCst);
+    house.script.set_count(4);
     let decisions = eventually("it is noticed", || async {
         let (_, _, decisions) = house.get("/api/decisions").await;
         decisions.contains("set by somebody else, left alone for 300s").then_some(decisions)
@@ -68,6 +68,37 @@ async fn decisions_say_why_and_a_person_s_count_is_left_alone() {
     assert!(decisions.contains(r#""from":1,"to":4"#), "{decisions}");
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(*house.script.asked.lock().unwrap(), [], "it is not fought");
+}
+
+#[tokio::test]
+async fn a_person_s_zero_right_after_a_wake_is_left_alone_until_somebody_asks() {
+    let settings = Settings { scale_interval: Duration::from_millis(20), ..Settings::default() };
+    let (house, backend) = (Arc::new(House::start(settings).await), Backend::start().await);
+    house.script.scales.store(true, Ordering::SeqCst);
+    house.script.set_count(0);
+    house.script.show(&[]);
+    for n_asked in [1, 2] {
+        let waits = tokio::spawn({
+            let house = Arc::clone(&house);
+            async move { house.post("/functions/penguins/predict", "{}").await.0 }
+        });
+        eventually("an instance is asked for", || async {
+            (house.script.asked.lock().unwrap().len() == n_asked).then_some(())
+        })
+        .await;
+        house.script.show(&[(backend.address, Ready)]);
+        assert_eq!(waits.await.unwrap(), 200);
+        // Perhaps before the gateway has seen its own change.
+        house.script.set_count(0);
+        house.script.show(&[]);
+        eventually("it is noticed", || async {
+            let (_, _, decisions) = house.get("/api/decisions").await;
+            (decisions.matches("set by somebody else, left alone for 300s").count() == n_asked).then_some(())
+        })
+        .await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert_eq!(house.script.asked.lock().unwrap().len(), n_asked, "it is not fought");
+    }
 }
 
 #[tokio::test]
