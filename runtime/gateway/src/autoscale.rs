@@ -216,7 +216,7 @@ impl Herd {
             self.policy.clone_from(&status.policy);
             self.scaler.set_policy(policy(status));
         }
-        self.finish_call(lane).await;
+        self.finish_call(gateway, lane).await;
         self.notice(gateway, status);
         let input = self.input(gateway, lane, status, peers);
         let decision = self.scaler.decide(input);
@@ -309,7 +309,7 @@ impl Herd {
         self.call = Some(Call { from, to, began: Instant::now(), task: Some(task) });
     }
 
-    async fn finish_call(&mut self, lane: &Lane) {
+    async fn finish_call(&mut self, gateway: &Gateway, lane: &Lane) {
         let Some(call) = &mut self.call else { return };
         let Some(task) = call.task.take_if(|task| task.is_finished()) else { return };
         match task.await {
@@ -320,6 +320,9 @@ impl Herd {
             Ok(Err(why)) => {
                 lane.metrics.scaled("refused");
                 tracing::warn!(function = %lane.function, count = call.to, why, "the scheduler did not scale");
+                // Else `drover status` would show a change that there was not.
+                let why = format!("not {}: {why}", call.to);
+                gateway.tell(&lane.function, call.from, call.from, why, None);
                 (self.call, self.refused) = (None, Some(Instant::now()));
             }
             Err(_) => self.call = None,
