@@ -10,6 +10,8 @@
 #   drover key new shop >> keys.toml
 #   nomad var put nomad/jobs/gateway keys=@keys.toml
 #
+# Where Nomad asks for tokens, jobs/gateway.policy.hcl says what the gateway's may do.
+#
 # `nomad job stop gateway` finishes what is in flight first.
 
 variable "type" {

@@ -217,7 +217,7 @@ impl Herd {
             self.policy.clone_from(&status.policy);
             self.scaler.set_policy(policy(status));
         }
-        self.finish_call(lane).await;
+        self.finish_call(gateway, lane).await;
         self.notice(gateway, status);
         let input = self.input(gateway, lane, status, peers);
         let waiting = input.waiting;
@@ -308,12 +308,12 @@ impl Herd {
         self.call = Some(Call { from, to, state: CallState::Asking(task) });
     }
 
-    async fn finish_call(&mut self, lane: &Lane) {
-        let Some(Call { to, state: CallState::Asking(task), .. }) = &mut self.call else { return };
+    async fn finish_call(&mut self, gateway: &Gateway, lane: &Lane) {
+        let Some(Call { from, to, state: CallState::Asking(task) }) = &mut self.call else { return };
         if !task.is_finished() {
             return;
         }
-        let (to, done) = (*to, task.await);
+        let (from, to, done) = (*from, *to, task.await);
         match done {
             Ok(Ok(version)) => {
                 lane.metrics.scaled("ok");
@@ -325,6 +325,8 @@ impl Herd {
             Ok(Err(why)) => {
                 lane.metrics.scaled("refused");
                 tracing::warn!(function = %lane.function, count = to, why, "the scheduler did not scale");
+                // Else `drover status` would show a change that there was not.
+                gateway.tell(&lane.function, from, from, format!("not {to}: {why}"), None);
                 (self.call, self.refused) = (None, Some(Instant::now()));
             }
             Err(_) => self.call = None,

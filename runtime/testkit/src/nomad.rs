@@ -11,11 +11,23 @@ use crate::leftovers::Leftovers;
 use crate::process::{Process, free_ports, on_path};
 use crate::{Consul, client, eventually};
 
+/// The header that a token comes in.
+const TOKEN: &str = "x-nomad-token";
+
+/// Whether everybody is asked for a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Acl {
+    On,
+    Off,
+}
+
 /// A running Nomad, server and client in one, that keeps nothing; its tasks end with it.
 #[derive(Debug)]
 pub struct Nomad {
     /// Where it answers, e.g. `http://127.0.0.1:40002`.
     pub url: String,
+    /// The token that may do everything, if it asks for tokens; empty otherwise.
+    pub token: String,
     // Ends first: it takes its services out of Consul.
     _process: Process,
     _leftovers: Leftovers,
@@ -50,23 +62,37 @@ impl Nomad {
     /// # Panics
     /// If it does not start.
     pub async fn start_with(program: &Path, consul: Consul, token: &str) -> Self {
+        Self::agent(program, consul, token, Acl::Off).await
+    }
+
+    /// Starts the Nomad at `program`, which asks everybody for a token.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub async fn start_with_acl(program: &Path, consul: Consul) -> Self {
+        Self::agent(program, consul, "", Acl::On).await
+    }
+
+    async fn agent(program: &Path, consul: Consul, consul_token: &str, acl: Acl) -> Self {
         let dir = TempDir::new().unwrap_or_else(|e| panic!("no temporary directory: {e}"));
         let [http, rpc, serf] = free_ports();
         let file = dir.path().join("agent.hcl");
-        let config = config(dir.path(), consul.address(), token, [http, rpc, serf]);
+        let config = config(dir.path(), consul.address(), consul_token, [http, rpc, serf]);
+        let config = if acl == Acl::On { config + "\nacl {\n  enabled = true\n}\n" } else { config };
         std::fs::write(&file, config).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
         let mut process = Process::start(command(program, &file), &dir.path().join("nomad.log"));
         let url = format!("http://127.0.0.1:{http}");
         let nodes = format!("{url}/v1/nodes");
+        let token = if acl == Acl::On { first_token(&url).await } else { String::new() };
         eventually("nomad has a node that takes jobs", Duration::from_secs(120), || {
             assert!(process.runs(), "nomad ended:\n{}", process.last_lines());
             async {
-                let nodes: Value = client().get(&nodes).send().await.ok()?.json().await.ok()?;
+                let nodes: Value = client().get(&nodes).header(TOKEN, &token).send().await.ok()?.json().await.ok()?;
                 (nodes[0]["Status"] == "ready").then_some(())
             }
         })
         .await;
-        Self { url, _process: process, _leftovers: Leftovers(dir.path().join("data")), consul, _dir: dir }
+        Self { url, token, _process: process, _leftovers: Leftovers(dir.path().join("data")), consul, _dir: dir }
     }
 
     /// Runs `nomad` with `args` against this Nomad, in `dir`.
@@ -77,6 +103,7 @@ impl Nomad {
     pub fn run(&self, dir: &Path, args: &[&str]) -> Output {
         let mut command = Command::new("nomad");
         command.args(args).current_dir(dir).env("NOMAD_ADDR", &self.url).env("NOMAD_CLI_NO_COLOR", "1");
+        command.env("NOMAD_TOKEN", &self.token);
         command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"))
     }
 
@@ -86,9 +113,20 @@ impl Nomad {
     /// If it does not answer with JSON.
     pub async fn get(&self, path: &str) -> Value {
         let url = format!("{}{path}", self.url);
-        let answer = client().get(&url).send().await.unwrap_or_else(|e| panic!("{url}: {e}"));
+        let answer =
+            client().get(&url).header(TOKEN, &self.token).send().await.unwrap_or_else(|e| panic!("{url}: {e}"));
         answer.json().await.unwrap_or_else(|e| panic!("{url}: {e}"))
     }
+}
+
+/// Waits until Nomad gives away the token that may do everything.
+async fn first_token(url: &str) -> String {
+    let bootstrap = format!("{url}/v1/acl/bootstrap");
+    eventually("nomad gives its first token", Duration::from_secs(60), || async {
+        let answer: Value = client().post(&bootstrap).send().await.ok()?.json().await.ok()?;
+        answer["SecretID"].as_str().map(str::to_owned)
+    })
+    .await
 }
 
 /// `-dev` keeps state in memory and ends the tasks with the agent.

@@ -102,6 +102,11 @@ impl ApiError {
             _ => None,
         }
     }
+
+    /// Returns whether the token is not good enough.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Refused { status: StatusCode::FORBIDDEN, .. })
+    }
 }
 
 impl Api {

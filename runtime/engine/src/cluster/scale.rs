@@ -78,6 +78,9 @@ async fn no_deployment(nomad: &Api, job: &str) -> Result<(), SchedulerError> {
 /// Returns what an error of Nomad means to who asked for a change.
 pub(super) fn error(e: &ApiError) -> SchedulerError {
     match e.refusal() {
+        Some(text) if e.is_forbidden() => SchedulerError::Refused(format!(
+            "{text}: Nomad's token must be able to do this (scale-job to scale, read-logs for logs)"
+        )),
         Some(text) => SchedulerError::Refused(text.into()),
         None => SchedulerError::Unavailable(e.to_string()),
     }

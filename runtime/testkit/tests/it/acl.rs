@@ -1,15 +1,15 @@
-//! The agent configuration and the policies in `consul/`: enough for each, and no more.
+//! The policies of Consul and Nomad: enough for each, and no more.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use drover_engine::cluster::{Cluster as Engine, Endpoint, Settings};
-use drover_engine::{Catalog, Peers};
+use drover_engine::{Catalog, LogQuery, Peers, Scheduler as _};
 use drover_testkit::process::on_path;
 use drover_testkit::{Consul, Nomad, built, checkout, client, eventually};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::catalog::{address, said, settings};
+use crate::catalog::{address, function, said, settings};
 use crate::cluster::READY;
 
 #[tokio::test]
@@ -65,6 +65,52 @@ async fn with_the_tokens_of_the_policies_a_function_is_found() {
     assert_eq!(register.body(r#"{"Name":"other"}"#).send().await.unwrap().status(), 403);
     let own = client().put(format!("{url}/v1/agent/service/register")).header("x-consul-token", &gateway);
     assert_eq!(own.body(r#"{"Name":"drover-gateway"}"#).send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn with_the_token_of_the_policy_a_gateway_scales_and_without_it_is_told_why_not() {
+    let Some(program) = Nomad::installed() else { return };
+    let nomad = Nomad::start_with_acl(&program, Consul::start().await).await;
+    let job = ["job", "run", "-detach", "-var", "count=0", "-var", "binary_dir=/nowhere", "jobs/predict.nomad"];
+    let output = nomad.run(&checkout(), &job);
+    assert!(output.status.success(), "{output:?}");
+    let rules = std::fs::read_to_string(checkout().join("jobs/gateway.policy.hcl")).unwrap();
+    let gateway = nomad_token(&nomad, "gateway", &rules).await;
+    let reads = nomad_token(&nomad, "reads", "namespace \"default\" {\n  policy = \"read\"\n}\n").await;
+
+    let engine = async |token: &str| {
+        let endpoint = Endpoint { token: Some(token.to_owned().into()), ..Endpoint::new(&nomad.url) };
+        let settings = Settings { nomad: Some(endpoint), ..settings(Some(&nomad.consul.url), None, address(1)) };
+        Engine::start(settings).await.unwrap()
+    };
+    let penguins = function("penguins");
+    let reader = engine(&reads).await;
+    let refused = reader.scale(&penguins, 1).await.unwrap_err().to_string();
+    assert!(refused.contains("Permission denied") && refused.contains("scale-job"), "{refused}");
+    let scaler = engine(&gateway).await;
+    scaler.scale(&penguins, 1).await.unwrap();
+    eventually("the count is 1", READY, || async {
+        let all = scaler.status().await.unwrap();
+        all.into_iter().find(|status| status.function == penguins && status.count == 1)
+    })
+    .await;
+    let lines = scaler.logs(&penguins, LogQuery { tail: 1, follow: false }).await;
+    assert!(lines.is_ok(), "{:?}", lines.err());
+    scaler.scale(&penguins, 0).await.unwrap();
+}
+
+/// Makes a token with a policy of these rules.
+async fn nomad_token(nomad: &Nomad, name: &str, rules: &str) -> String {
+    let post = async |path: &str, body: Value| {
+        let request = client().post(format!("{}{path}", nomad.url)).header("x-nomad-token", &nomad.token);
+        let answer = request.json(&body).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{path}: {status}: {text}");
+        serde_json::from_str::<Value>(&text).unwrap_or_default()
+    };
+    post(&format!("/v1/acl/policy/{name}"), json!({"Name": name, "Rules": rules})).await;
+    let token = post("/v1/acl/token", json!({"Name": name, "Type": "client", "Policies": [name]})).await;
+    token["SecretID"].as_str().unwrap().to_owned()
 }
 
 #[track_caller]

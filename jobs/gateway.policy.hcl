@@ -1,0 +1,8 @@
+# What the gateway may do in Nomad where that asks for tokens: see the jobs, change their counts, read logs.
+#
+#   nomad acl policy apply gateway jobs/gateway.policy.hcl
+#   nomad acl token create -name gateway -policy gateway
+
+namespace "default" {
+  capabilities = ["list-jobs", "read-job", "scale-job", "read-logs"]
+}
