@@ -8,6 +8,9 @@ const Charts = (() => {
   const HEIGHT = 190;
   const all = new Set();
 
+  // A label that is too long for a legend keeps its beginning and its end, where files' names differ.
+  const short = label => label.length > 32 ? `${label.slice(0, 15)}…${label.slice(-15)}` : label;
+
   const colour = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
   const clock = s => {
@@ -17,7 +20,7 @@ const Charts = (() => {
     return hours ? `${hours}:${two(minutes)}:${two(s % 60)}` : `${minutes}:${two(s % 60)}`;
   };
 
-  // Makes a chart. `lines`: {label, colour, show(value), fill, dash}; `axis` shows a value of the axis.
+  // Makes a chart. `lines`: {label, colour, show(value), fill, dash, spansGaps}; `axis` shows a value of the axis.
   // A button makes the axis logarithmic if it
   // `canBeLog`. `set(columns)` gives it its data: seconds, then a column for each line.
   const make = ({ title, lines, axis, least = 1, zoom = true, canBeLog = false }) => {
@@ -32,7 +35,7 @@ const Charts = (() => {
       entry.className = "entry";
       const dot = entry.appendChild(document.createElement("i"));
       dot.style.background = `var(${line.colour})`;
-      entry.append(`${line.label} `);
+      entry.append(`${short(line.label)} `);
       return entry.appendChild(document.createElement("b"));
     });
     if (canBeLog) {
@@ -77,7 +80,7 @@ const Charts = (() => {
           { ...side, values: (u, values) => values.map(value => value == null ? "" : axis(value)), size: 62, space: 34 },
         ],
         series: [{}, ...lines.map(line => ({
-          label: line.label, stroke: colour(line.colour), width: 1.75, dash: line.dash,
+          label: line.label, stroke: colour(line.colour), width: 1.75, dash: line.dash, spanGaps: line.spansGaps,
           fill: line.fill ? colour(line.colour) + "22" : undefined,
           points: { show: (u, i) => columns[i].filter(value => value != null).length < 2, size: 5 },
         }))],

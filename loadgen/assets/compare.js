@@ -38,11 +38,11 @@
   for (const [title, of, show, least, canBeLog] of [
     ["Requests/s", p => p.rps, Show.rate], ["p95", answered("p95_ms"), Show.ms, 0.1, true],
     ["p99", answered("p99_ms"), Show.ms, 0.1, true], ["Failures/s", p => p.failures_per_s, Show.rate],
-    ["Users", p => p.users, Show.count], ["Instances", p => p.instances, Show.count],
+    ["Users", p => p.users, Show.count], ["Instances", p => p.instances, Show.whole],
     ["Busiest CPU, of the limit", p => p.cpu_percent, Show.percent, 100],
     ["Fullest RAM, of the limit", p => p.ram_percent, Show.percent, 100]]) {
     if (!histories.some(history => history.some(p => of(p) != null))) continue;
-    const lines = runs.map((run, i) => ({ label: run.name, colour: colours[i % colours.length], show, dash: i < colours.length ? undefined : [5, 4] }));
+    const lines = runs.map((run, i) => ({ label: run.name, colour: colours[i % colours.length], show, spansGaps: true, dash: i < colours.length ? undefined : [5, 4] }));
     const chart = Charts.make({ title, axis: show, lines, least, canBeLog });
     place.append(chart.node);
     chart.set([seconds, ...bySecond.map(points => seconds.map(s => points.has(s) ? of(points.get(s)) ?? null : null))]);

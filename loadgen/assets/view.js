@@ -4,6 +4,7 @@
 
 const Show = {
   count: n => Math.round(n).toLocaleString("en-GB"),
+  whole: n => Number.isInteger(n) ? Show.count(n) : "",
   rate: n => n >= 1000 ? Show.count(n) : String(+n.toFixed(n >= 10 ? 1 : 2)),
   ms: n => n >= 120000 ? `${+(n / 60000).toFixed(1)} min` : n >= 1000 ? `${+(n / 1000).toFixed(2)} s`
     : `${+n.toFixed(n >= 100 ? 0 : n >= 10 ? 1 : 2)} ms`,
@@ -55,7 +56,7 @@ const View = root => {
     const facts = [
       `${Charts.clock(report.elapsed_s)}${report.remaining_s == null || isOver(report) ? ""
         : ` of ${Charts.clock(report.elapsed_s + report.remaining_s)}`}`,
-      report.state, `began ${report.began.replace("T", " ")}`, `loadgen ${report.version}`,
+      report.state, ...(report.began ? [`began ${report.began.replace("T", " ")}`] : []), `loadgen ${report.version}`,
     ];
     const whole = report.elapsed_s + (report.remaining_s ?? 0);
     const bar = el("progress");
@@ -115,7 +116,6 @@ const View = root => {
   const makeCharts = (report, zoom) => {
     const answered = of => p => p.rps > 0 ? p[of] : null;
     const line = (label, colour, of, show, more) => ({ label, colour, of, show, ...more });
-    const integer = value => Number.isInteger(value) ? Show.count(value) : "";
     const list = [
       { title: "Requests/s", axis: Show.rate, lines: [
         line("done", "--blue", p => p.rps, Show.rate, { fill: true }),
@@ -123,14 +123,14 @@ const View = root => {
       { title: "Response times", axis: Show.ms, least: 0.1, canBeLog: true, lines: [
         line("p50", "--teal", answered("p50_ms"), Show.ms), line("p95", "--amber", answered("p95_ms"), Show.ms),
         line("p99", "--violet", answered("p99_ms"), Show.ms)] },
-      { title: "Users", axis: integer, lines: [
+      { title: "Users", axis: Show.whole, lines: [
         line("users", "--blue", p => p.users, Show.count, { fill: true }),
         line("in flight", "--amber", p => p.in_flight, Show.count)] },
       { title: "Failures/s", axis: Show.rate, lines: [
         line("failed", "--red", p => p.failures_per_s, Show.rate, { fill: true })] },
     ];
     if (report.history.some(p => p.instances != null)) {
-      list.push({ title: "Instances", axis: integer, lines: [
+      list.push({ title: "Instances", axis: Show.whole, lines: [
         line("running", "--teal", p => p.instances, Show.count, { fill: true })] });
     }
     if (report.history.some(p => p.cpu_percent != null || p.ram_percent != null)) {
@@ -140,7 +140,7 @@ const View = root => {
     }
     list.push({ title: "Generator", axis: Show.percent, lines: [
       line("CPU of one core", "--grey", p => p.generator_cpu_percent, Show.percent, { fill: true })] });
-    list.push({ title: "Late", axis: integer, lines: [
+    list.push({ title: "Late", axis: Show.whole, lines: [
       line("sent late", "--red", p => p.late, Show.count, { fill: true })] });
     const made = list.map(spec => ({ spec, chart: Charts.make({ ...spec, zoom }) }));
     parts.charts.replaceChildren(...made.map(({ chart }) => chart.node));

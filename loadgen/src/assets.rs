@@ -1,9 +1,11 @@
-//! What the pages are made of. uPlot 1.6.32 is as its author released it, under the MIT licence beside it.
+//! What the pages are made of. uPlot 1.6.32 is as its author released it, under the MIT licence.
 
 /// The library that draws the charts.
 pub(crate) const UPLOT_JS: &str = include_str!("../assets/uplot.js");
 /// Its style.
 pub(crate) const UPLOT_CSS: &str = include_str!("../assets/uplot.css");
+/// Its licence, which goes wherever it goes.
+pub(crate) const UPLOT_LICENCE: &str = include_str!("../assets/uplot.LICENSE");
 /// The style of all pages.
 pub(crate) const PAGE_CSS: &str = include_str!("../assets/page.css");
 /// Charts, as all pages have them.

@@ -14,6 +14,7 @@ pub(crate) mod sample;
 mod sections;
 mod table;
 pub mod terminal;
+pub(crate) mod thin;
 
 use std::collections::BTreeMap;
 

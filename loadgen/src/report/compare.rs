@@ -192,7 +192,7 @@ impl Comparison {
     #[must_use]
     pub fn legend(&self) -> String {
         let name = self.runs.first().map_or("", |run| &run.name);
-        format!("In brackets: against {name}. ▲▼: worse by more than {}.", percent(self.threshold_percent))
+        format!("Changes are against {name}; ▲▼: worse by more than {}.", percent(self.threshold_percent))
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Latency, Report, TaskReport};
 const TEXT_MAX: usize = 1000;
 const PERCENTILES: [&str; 11] = ["50%", "66%", "75%", "80%", "90%", "95%", "98%", "99%", "99.9%", "99.99%", "100%"];
 
-/// The files' names after the prefix, in the order of [`files`].
+/// The files' names after the prefix, of [`stats`], [`history`] and [`failures`].
 pub const SUFFIXES: [&str; 3] = ["_stats.csv", "_stats_history.csv", "_failures.csv"];
 
 /// Writes `PREFIX_stats.csv`, `PREFIX_stats_history.csv` and `PREFIX_failures.csv`, and returns their paths.

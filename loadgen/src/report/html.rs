@@ -10,8 +10,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::compare::Comparison;
 use super::terminal::{Look, summary};
+use super::thin::thin;
 use super::{Outcome, Report};
 use crate::assets;
+
+/// Points of a run that a page shows: an hour's seconds, and of longer runs fewer.
+pub(crate) const POINTS_MAX: usize = 3600;
 
 /// What the scripts show of one run.
 #[derive(Debug, Serialize)]
@@ -36,6 +40,7 @@ impl<'r> View<'r> {
 #[must_use]
 pub fn page(report: &Report) -> String {
     let look = Look { width: 100, colour: false };
+    let report = &Report { history: thin(&report.history, POINTS_MAX), ..report.clone() };
     document(&format!("Load on {}", report.target), "report", &View::of(report), &summary(report, look))
 }
 
@@ -46,9 +51,9 @@ pub fn comparison(runs: &[(String, Report)], comparison: &Comparison) -> String 
     struct Both<'r> {
         comparison: &'r Comparison,
         legend: String,
-        histories: Vec<&'r [super::Point]>,
+        histories: Vec<Vec<super::Point>>,
     }
-    let histories = runs.iter().map(|(_, report)| report.history.as_slice()).collect();
+    let histories = runs.iter().map(|(_, report)| thin(&report.history, POINTS_MAX)).collect();
     let data = Both { comparison, legend: comparison.legend(), histories };
     document("Runs compared", "comparison", &data, &comparison.text())
 }
@@ -62,7 +67,7 @@ fn document(title: &str, kind: &str, data: &impl Serialize, without_scripts: &st
     // `<` is all that could end the element early.
     let data = serde_json::to_string(data).unwrap_or_default().replace('<', "\\u003c");
     let (title, text) = (escaped(title), escaped(without_scripts));
-    let (uplot, style) = (assets::UPLOT_CSS, assets::PAGE_CSS);
+    let (uplot, licence, style) = (assets::UPLOT_CSS, assets::UPLOT_LICENCE, assets::PAGE_CSS);
     format!(
         r#"<!doctype html>
 <html lang="en">
@@ -78,6 +83,8 @@ fn document(title: &str, kind: &str, data: &impl Serialize, without_scripts: &st
 <main id="view"></main>
 <noscript><pre>{text}</pre></noscript>
 <script type="application/json" id="data">{data}</script>
+<!-- uPlot, which draws the charts:
+{licence}-->
 {scripts}</body>
 </html>
 "#

@@ -11,7 +11,8 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use crate::report::Report;
-use crate::report::html::View;
+use crate::report::html::{POINTS_MAX, View};
+use crate::report::thin::thin;
 
 /// After so long without news something is said, so that nobody takes the connection for dead.
 const SILENCE_MAX: Duration = Duration::from_secs(15);
@@ -53,12 +54,12 @@ pub(super) fn stream(
 fn event(report: &Report, sent: Option<&Sent>) -> (String, Sent) {
     let at_s = report.history.last().map_or(0.0, |point| point.at_s);
     let more = sent.filter(|sent| sent.began == report.began && sent.at_s <= at_s);
-    let shown = more.map(|sent| {
-        let history = report.history.iter().filter(|point| point.at_s > sent.at_s).cloned().collect();
-        Report { history, ..without_history(report) }
-    });
-    let view = View::of(shown.as_ref().unwrap_or(report));
-    let text = serde_json::to_string(&Event { view, more: more.is_some() }).unwrap_or_default();
+    let history = match more {
+        Some(sent) => report.history.iter().filter(|point| point.at_s > sent.at_s).cloned().collect(),
+        None => thin(&report.history, POINTS_MAX),
+    };
+    let shown = Report { history, ..without_history(report) };
+    let text = serde_json::to_string(&Event { view: View::of(&shown), more: more.is_some() }).unwrap_or_default();
     (format!("event: run\ndata: {text}\n\n"), Sent { began: report.began.clone(), at_s })
 }
 

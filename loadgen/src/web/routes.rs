@@ -21,6 +21,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const JS: &str = "text/javascript; charset=utf-8";
 const JSON: &str = "application/json";
 const MARKDOWN: &str = "text/markdown; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What the live page may load and run: its own files.
@@ -111,6 +112,7 @@ fn asset(path: &str) -> Option<Response<Body>> {
         "/assets/page.css" => (CSS, assets::PAGE_CSS),
         "/assets/uplot.css" => (CSS, assets::UPLOT_CSS),
         "/assets/uplot.js" => (JS, assets::UPLOT_JS),
+        "/assets/uplot.LICENSE" => (TEXT, assets::UPLOT_LICENCE),
         "/assets/charts.js" => (JS, assets::CHARTS_JS),
         "/assets/view.js" => (JS, assets::VIEW_JS),
         "/assets/live.js" => (JS, assets::LIVE_JS),

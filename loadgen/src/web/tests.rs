@@ -83,6 +83,7 @@ async fn every_form_of_the_report_is_handed_out() {
         ("/stats_history.csv", "text/csv", "Timestamp,User Count"),
         ("/failures.csv", "text/csv", "Method,Name,Error,Occurrences"),
         ("/metrics", "text/plain; version=0.0.4", "loadgen_requests_total{"),
+        ("/assets/uplot.LICENSE", "text/plain", "The MIT License"),
         ("/health", "application/json", "ok"),
     ] {
         let (status, seen, text) = run.get(path).await;
@@ -133,6 +134,19 @@ async fn wishes_reach_the_run_and_nonsense_does_not() {
     assert_eq!(run.control(r#"{"do":"start"}"#).await.0, 503, "nobody takes the wishes");
     run.wishes.close();
     assert_eq!(run.control(r#"{"do":"start"}"#).await.0, 410, "nobody ever will");
+}
+
+#[tokio::test]
+async fn events_go_on_as_long_as_the_run() {
+    let run = Run::start(ready()).await;
+    let mut answer = client().get(run.url("/events")).send().await.unwrap();
+    let first = answer.chunk().await.unwrap().unwrap();
+    assert!(first.starts_with(b"event: run\ndata: {"));
+    // Longer than a client may take to read.
+    tokio::time::sleep(LIMITS.header_timeout + Duration::from_secs(2)).await;
+    run.show(holding(1));
+    let next = answer.chunk().await.unwrap().expect("the stream goes on");
+    assert!(String::from_utf8_lossy(&next).contains(r#""at_s":1.0"#));
 }
 
 #[test]
@@ -215,6 +229,7 @@ async fn a_person_steers_a_run_in_the_browser() {
     assert_eq!(page.eval("document.querySelectorAll('img').length").await, 0);
     assert!(page.text("#tasks").await.contains("<img src=x"));
     if let Some(file) = picture("live-light.png") {
+        page.eval("window.scrollTo(0, 0)").await;
         page.screenshot(&file).await;
         page.prefer("dark").await;
         page.resize(480, 900).await;
