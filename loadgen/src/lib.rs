@@ -1,6 +1,8 @@
 //! Loads functions as their users would and says honestly what they held.
 //!
 //! - [`work`]: what users send: the traits [`work::Work`] and [`work::Script`].
+//! - [`body`]: what is in it: values drawn from a schema, rows of a file, a share of them spoilt.
+//! - [`scenario`]: work as a TOML file says it.
 //! - [`target`]: where it is sent.
 //! - [`plan`]: how many users or requests, when, for how long; [`control`]: what may be changed meanwhile.
 //! - [`drive`]: users, arrivals and connections on threads; [`stats`]: what they see.
@@ -8,12 +10,15 @@
 //! - [`web`]: the page that shows a run while it goes on.
 
 mod assets;
+pub mod body;
 pub mod control;
 pub mod drive;
 pub mod guard;
+mod near;
 pub mod plan;
 pub mod report;
 pub mod run;
+pub mod scenario;
 pub mod slo;
 pub mod stats;
 pub mod target;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 pub use self::preset::Preset;
 pub use self::wait::Wait;
+pub(crate) use self::wait::seconds;
 
 /// How a run goes.
 #[derive(Debug, Clone, PartialEq)]

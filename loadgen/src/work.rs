@@ -22,7 +22,8 @@ pub trait Work: Send + Sync + 'static {
 /// One user.
 pub trait Script: Send {
     /// Returns the next request of the iteration that runs, or begins one; `None` ends the iteration: the
-    /// user then waits as the plan says. A call without a call of [`Script::judge`] since the last request says
+    /// user then waits as the plan says. If the last request had no answer, [`judge`](Self::judge) was not called: the
+    /// iteration is over, and another begins. A call without a call of [`Script::judge`] since the last request says
     /// that it got no answer: that iteration has ended, and another begins.
     ///
     /// # Errors

@@ -1,7 +1,15 @@
 //! loadgen against real servers.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking; clippy's own exemption covers `#[test]` only")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking; clippy's own exemption covers `#[test]` only"
+)]
 
+mod crew;
 mod drive;
 mod run;
+mod scenario;
 mod server;
+mod target;

@@ -84,14 +84,8 @@ impl Server {
 /// A target that listens in some places and does not change.
 pub(crate) fn target(addresses: &[SocketAddr]) -> Target {
     let endpoints = addresses.iter().map(|address| Endpoint { address: *address, instance: None }).collect();
-    Target {
-        name: "test".into(),
-        tls: false,
-        host: "localhost".into(),
-        base_path: String::new(),
-        endpoints: watch::Sender::new(Arc::new(endpoints)).subscribe(),
-        openapi: None,
-    }
+    let endpoints = watch::Sender::new(Arc::new(endpoints)).subscribe();
+    Target { name: "test".into(), host: "localhost".into(), endpoints, ..Target::at(addresses[0]) }
 }
 
 async fn serve<S, F>(

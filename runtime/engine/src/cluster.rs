@@ -12,16 +12,15 @@ mod endpoint;
 mod follow;
 mod logs;
 mod nomad;
+mod observe;
 mod party;
 mod roster;
 mod scale;
 mod state;
 mod trouble;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use drover_core::FunctionName;
 use futures_util::FutureExt;
@@ -30,17 +29,14 @@ use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::api::{Api, Server};
+use self::api::Api;
 use self::election::Election;
 pub use self::endpoint::{Endpoint, Secret, StartError};
-use self::follow::ConsulCatalog;
 use self::nomad::Described;
+use self::observe::Following;
+pub use self::observe::{Observer, Servers};
 use self::party::PartyBoard;
-use self::state::Board;
 use crate::{Catalog, FunctionStatus, LogLine, LogQuery, Party, Peers, Scheduler, SchedulerError, Snapshot};
-
-/// How long [`Cluster::start`] waits for the first answers.
-const START_LIMIT: Duration = Duration::from_secs(5);
 
 /// How a cluster is reached.
 #[derive(Debug, Clone)]
@@ -65,10 +61,8 @@ pub struct Settings {
 /// when dropped.
 #[derive(Debug)]
 pub struct Cluster {
-    board: Arc<Board>,
+    following: Following,
     party: Arc<PartyBoard>,
-    nomad: Option<Api>,
-    consul_is_there: bool,
     own_address: SocketAddr,
     election: Option<(Arc<Election>, Campaign)>,
     _tasks: Vec<AbortOnDropHandle<()>>,
@@ -84,37 +78,19 @@ impl Cluster {
     /// # Errors
     /// [`StartError`] if the settings cannot be used.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let consul = settings.consul.as_ref().map(|e| Api::new(Server::Consul, e, None)).transpose()?;
-        let namespace = Some(("namespace", settings.namespace.clone()));
-        let nomad = settings.nomad.as_ref().map(|e| Api::new(Server::Nomad, e, namespace)).transpose()?;
-        let configured = [consul.as_ref().map(|_| Server::Consul), nomad.as_ref().map(|_| Server::Nomad)];
-        let servers: BTreeSet<Server> = configured.into_iter().flatten().collect();
-        if servers.is_empty() {
-            return Err(StartError::NoServer);
-        }
-        let board = Arc::new(Board::new(servers));
-        let party = Arc::new(PartyBoard::new(consul.is_none()));
-        let catalog = consul.clone().map(|api| ConsulCatalog { api, datacenter: settings.datacenter.clone() });
-
+        let Settings { consul, nomad, datacenter, namespace, own_address, service } = settings;
+        let following = Following::start(Servers { consul, nomad, datacenter, namespace })?;
+        let party = Arc::new(PartyBoard::new(following.consul.is_none()));
         let mut tasks = Vec::new();
-        if let Some(catalog) = catalog.clone() {
-            tasks.push(tokio::spawn(follow::services(Arc::clone(&board), catalog)));
-        }
-        if let Some(nomad) = nomad.clone() {
-            tasks.push(tokio::spawn(follow::jobs(Arc::clone(&board), nomad)));
-        }
-        tasks.push(tokio::spawn(follow::all_instances(Arc::clone(&board), catalog, nomad.clone())));
-        let own_address = settings.own_address;
-        let election = consul.clone().map(|consul| {
-            tasks.push(tokio::spawn(party::others(Arc::clone(&party), consul.clone(), settings.service, own_address)));
+        let election = following.consul.clone().map(|consul| {
+            tasks.push(tokio::spawn(party::others(Arc::clone(&party), consul.clone(), service, own_address)));
             let election = Arc::new(Election::new(consul, own_address, Arc::clone(&party)));
             let task = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&election).run()));
             (election, Mutex::new(Some(task)))
         });
-        let _late_answers_come_by_themselves = tokio::time::timeout(START_LIMIT, board.settled()).await;
-        let consul_is_there = consul.is_some();
+        following.settled().await;
         let _tasks = tasks.into_iter().map(AbortOnDropHandle::new).collect();
-        Ok(Self { board, party, nomad, consul_is_there, own_address, election, _tasks })
+        Ok(Self { following, party, own_address, election, _tasks })
     }
 
     /// Gives up leading for good, so that another gateway leads at once: to be called before the process ends.
@@ -131,13 +107,13 @@ impl Cluster {
 
     /// Returns how Nomad is asked about a function.
     fn job(&self, function: &FunctionName) -> Result<(&Api, Described), SchedulerError> {
-        if let (Some(nomad), Some(job)) = (&self.nomad, self.board.described(function)) {
+        if let (Some(nomad), Some(job)) = (&self.following.nomad, self.following.board.described(function)) {
             return Ok((nomad, job));
         }
-        if !self.board.watch().borrow().functions.contains_key(function) {
+        if !self.following.board.watch().borrow().functions.contains_key(function) {
             return Err(SchedulerError::UnknownFunction(function.clone()));
         }
-        Err(SchedulerError::Refused(if self.nomad.is_some() {
+        Err(SchedulerError::Refused(if self.following.nomad.is_some() {
             format!("`{function}` is in Consul, but no job of Nomad with `meta {{ drover = \"function\" }}` runs it")
         } else {
             format!("Nomad, which alone can change `{function}`, is not configured")
@@ -145,7 +121,7 @@ impl Cluster {
     }
 
     fn status_of(&self, function: FunctionName, job: Described) -> FunctionStatus {
-        let is_unseen = !job.is_kept_by_nomad && !self.consul_is_there;
+        let is_unseen = !job.is_kept_by_nomad && self.following.consul.is_none();
         let unseen = is_unseen.then(|| "its instances are listed in Consul, which is not configured".to_owned());
         FunctionStatus {
             function,
@@ -162,7 +138,7 @@ impl Cluster {
 
 impl Catalog for Cluster {
     fn watch(&self) -> watch::Receiver<Arc<Snapshot>> {
-        self.board.watch()
+        self.following.board.watch()
     }
 }
 
@@ -196,7 +172,7 @@ impl Scheduler for Cluster {
 
     /// Answers from what was followed; nobody is asked.
     fn status(&self) -> BoxFuture<'_, Result<Vec<FunctionStatus>, SchedulerError>> {
-        let all = self.board.all_described().map_err(SchedulerError::Unavailable);
+        let all = self.following.board.all_described().map_err(SchedulerError::Unavailable);
         let all = all.map(|all| all.into_iter().map(|(name, job)| self.status_of(name, job)).collect());
         std::future::ready(all).boxed()
     }

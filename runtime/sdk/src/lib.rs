@@ -55,6 +55,7 @@ mod lambda;
 pub mod library;
 mod load;
 mod log;
+mod memory;
 mod metrics;
 pub mod model;
 pub mod onnx;

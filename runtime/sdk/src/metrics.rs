@@ -97,6 +97,16 @@ impl Metrics {
         });
     }
 
+    /// Says what this process may use: cores, and bytes of memory if that is known.
+    pub(crate) fn limits(&self, cores: f64, memory_bytes: Option<u64>) {
+        metrics::with_local_recorder(&*self.recorder, || {
+            gauge!("drover_cpu_limit_cores").set(cores);
+            if let Some(bytes) = memory_bytes {
+                gauge!("drover_memory_limit_bytes").set(bytes as f64);
+            }
+        });
+    }
+
     /// Counts one invocation and its outcome.
     pub(crate) fn invocation(&self, failed: Option<ErrorKind>, took: Duration) {
         match failed {
@@ -145,6 +155,8 @@ fn describe() {
     describe_histogram!("drover_confidence", "confidence of the predicted class, 0 to 1");
     describe_gauge!("drover_model_info", "the model that is served; always 1");
     describe_gauge!("drover_ready_seconds", s, "from the start of the process to readiness");
+    describe_gauge!("drover_cpu_limit_cores", "cores that the process may use");
+    describe_gauge!("drover_memory_limit_bytes", Unit::Bytes, "memory that the process may use");
     describe_gauge!("process_cpu_seconds_total", s, "CPU time of the process, user and system");
     describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "resident memory of the process");
     describe_gauge!("process_open_fds", "open file descriptors of the process");

@@ -18,6 +18,7 @@ use crate::cpu::CpuLimit;
 use crate::decode::Decoder;
 use crate::function::{Failure, Function};
 use crate::load::Loader;
+use crate::memory;
 use crate::metrics::{FOLD_EVERY, Metrics};
 use crate::schema::RequestSchema;
 use crate::service::{Phase, Service};
@@ -60,12 +61,18 @@ pub fn run<F: Function>(config: Config, env: &dyn Source) -> Result<(), ServeErr
     };
     let workers = config.workers.unwrap_or_else(|| limit.threads());
     tracing::info!(function = F::NAME, cores = limit.cores, cores_from = ?limit.from, workers, "starting");
-    runtime.enable_all().max_blocking_threads(8).build()?.block_on(serve::<F>(config, workers, env))
+    runtime.enable_all().max_blocking_threads(8).build()?.block_on(serve::<F>(config, workers, limit, env))
 }
 
-async fn serve<F: Function>(config: Config, workers: usize, env: &dyn Source) -> Result<(), ServeError> {
+async fn serve<F: Function>(
+    config: Config,
+    workers: usize,
+    limit: CpuLimit,
+    env: &dyn Source,
+) -> Result<(), ServeError> {
     let started = Instant::now();
     let (service, loader) = assemble::<F>(config, workers)?;
+    loader.metrics.limits(limit.cores, memory::limit_bytes(env));
     let config = service.config();
     let listener = listen(config.listen)?;
     let address = listener.local_addr()?;

@@ -16,13 +16,27 @@ pub fn checkout() -> PathBuf {
 /// If they do not build.
 #[must_use]
 pub fn built(packages: &[&str]) -> PathBuf {
+    let mut args = vec!["build", "--quiet"];
+    args.extend(packages.iter().flat_map(|package| ["--package", package]));
+    build(&args)
+}
+
+/// Builds an example of `package` as this test was built, and returns its binary.
+///
+/// # Panics
+/// If it does not build.
+#[must_use]
+pub fn built_example(package: &str, example: &str) -> PathBuf {
+    build(&["build", "--quiet", "--package", package, "--example", example]).join("examples").join(example)
+}
+
+fn build(args: &[&str]) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_else(|e| panic!("{e}"));
     // target/PROFILE/deps/test
     let Some(dir) = own.parent().and_then(Path::parent) else { panic!("{} is no test", own.display()) };
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(checkout()).args(["build", "--quiet"]);
-    command.args(packages.iter().flat_map(|package| ["--package", package]));
+    command.current_dir(checkout()).args(args);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

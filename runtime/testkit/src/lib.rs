@@ -25,13 +25,14 @@ pub mod process;
 mod scrape;
 
 pub use browser::{Browser, Tab};
-pub use built::{built, checkout};
+pub use built::{built, built_example, checkout};
 pub use consul::{Consul, Registered};
 pub use eventually::eventually;
 pub use gateway::{Gateway, Ledger};
 pub use instance::Instance;
 pub use load::{Counts, Load};
 pub use nomad::Nomad;
+pub use probe::Probe;
 pub use scrape::Scrape;
 
 /// Returns an HTTP client that knows no proxy and gives up after half a minute.

@@ -1,11 +1,50 @@
-//! The model of the SDK's example `probe`, a function that does what a test asks for and needs no model.
+//! The SDK's example `probe`, a function that does what a test asks for and needs no model.
 
 use std::fmt::Write as _;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use crate::{Instance, built_example};
 
 const BYTES: &[u8] = b"not a model";
+
+/// A running probe: see `runtime/sdk/examples/probe.rs`.
+#[derive(Debug)]
+pub struct Probe {
+    instance: Instance,
+    _folder: TempDir,
+}
+
+impl Probe {
+    /// Builds the probe, starts it with settings, and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it does not build or start.
+    pub async fn start(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("there is room for a model");
+        write_model(folder.path());
+        let mut command = Instance::command(&built_example("drover", "probe"));
+        command.env("DROVER_MODEL", folder.path()).envs(settings.iter().copied());
+        Self { instance: Instance::start(command).await, _folder: folder }
+    }
+}
+
+impl Deref for Probe {
+    type Target = Instance;
+
+    fn deref(&self) -> &Instance {
+        &self.instance
+    }
+}
+
+impl DerefMut for Probe {
+    fn deref_mut(&mut self) -> &mut Instance {
+        &mut self.instance
+    }
+}
 
 /// Writes a model card, and the file that it names, into `folder`, for `DROVER_MODEL`.
 ///
