@@ -64,7 +64,7 @@ pub struct Target {
     /// What stands before every path, without a slash at its end: `/functions/penguins`, or nothing.
     pub base_path: String,
     /// The path that is asked unless a scenario says another: `/predict` of a function; nothing of a URL, which says
-    /// it all.
+    /// it all; `/` if it says none.
     pub path: &'static str,
     /// Where it listens; a list that changes when instances come and go. Users are spread over it evenly.
     pub endpoints: watch::Receiver<Arc<Vec<Endpoint>>>,
@@ -148,7 +148,7 @@ impl Target {
             tls: false,
             host: address.to_string(),
             base_path: String::new(),
-            path: "",
+            path: "/",
             endpoints,
             openapi: None,
             instances: None,

@@ -82,6 +82,8 @@ impl Finder<'_> {
         Ok(Target {
             name: server.url.to_string(),
             tls: server.url.scheme() == "https",
+            // A request needs some path.
+            path: if base_path.is_empty() { "/" } else { "" },
             base_path,
             openapi,
             host: server.host,
