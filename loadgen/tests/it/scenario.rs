@@ -13,7 +13,7 @@ async fn target(url: &str) -> Target {
     resolve(&TargetSpec { target: url.into(), reads_schema: true, ..TargetSpec::default() }).await.unwrap()
 }
 
-fn predict(set: Value, rows: Option<usize>, invalid: f64) -> Scenario {
+fn predict(set: &Value, rows: Option<usize>, invalid: f64) -> Scenario {
     let set: Map<String, Value> = set.as_object().unwrap().clone();
     let path = "/predict".to_owned();
     Scenario::single(Single { name: "predict".into(), path, generate: true, rows, invalid, set, ..Single::default() })
@@ -28,7 +28,7 @@ async fn a_function_takes_every_drawn_body_and_refuses_every_spoilt_one() {
     let probe = Probe::start(&[]).await;
     let target = target(&probe.url).await;
     for rows in [None, Some(3)] {
-        let work = predict(json!({"act": "answer"}), rows, 0.3).prepare(&preparing(&target)).unwrap();
+        let work = predict(&json!({"act": "answer"}), rows, 0.3).prepare(&preparing(&target)).unwrap();
         let tally = crew::run(&work, &target, 5, 100).await;
         assert!(tally.failures.is_empty(), "{tally:?}");
         let refused: u64 = tally.statuses.iter().filter(|(status, _)| **status >= 400).map(|(_, n)| n).sum();
@@ -41,10 +41,10 @@ async fn a_function_takes_every_drawn_body_and_refuses_every_spoilt_one() {
 async fn a_function_that_fails_is_counted_by_what_it_says() {
     let probe = Probe::start(&[]).await;
     let target = target(&probe.url).await;
-    let work = predict(json!({"act": "fail"}), None, 0.0).prepare(&preparing(&target)).unwrap();
+    let work = predict(&json!({"act": "fail"}), None, 0.0).prepare(&preparing(&target)).unwrap();
     let tally = crew::run(&work, &target, 1, 3).await;
     assert_eq!(tally.failures, [("http_500: model_failed".to_owned(), 3)].into());
-    let wrong = predict(json!({"acts": "fail"}), None, 0.0).prepare(&preparing(&target)).unwrap_err();
+    let wrong = predict(&json!({"acts": "fail"}), None, 0.0).prepare(&preparing(&target)).unwrap_err();
     assert_eq!(wrong.to_string(), "the request: the body has no field `acts`; near: `act`");
 }
 
