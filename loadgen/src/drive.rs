@@ -13,6 +13,7 @@ mod line;
 mod schedule;
 mod stream;
 mod thread;
+mod tls;
 mod users;
 mod wire;
 
@@ -32,7 +33,7 @@ use crate::work::Work;
 
 pub use self::here::{Protocol, Settings};
 pub use self::schedule::{Schedule, Share};
-pub use self::stream::Tls;
+pub use self::tls::{Tls, TlsError};
 
 /// Why a run cannot begin.
 #[derive(Debug, thiserror::Error)]

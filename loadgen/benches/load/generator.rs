@@ -14,10 +14,9 @@ use loadgen::drive::{Drive, Settings};
 use loadgen::plan::{Arrivals, Load, Plan, Stage, Wait};
 use loadgen::report::Point;
 use loadgen::stats::{Meter, Totals};
-use loadgen::target::{Endpoint, Target};
+use loadgen::target::Target;
 use loadgen::work::{Answer, Ask, Failure, Reads, Script, Work};
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
 
 /// Seconds that do not count while users are added.
 const WARM_UP: u64 = 1;
@@ -104,7 +103,7 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     let plan = Plan { load, wait, run_time: Some(Duration::from_secs(seconds + WARM_UP)), ..Plan::default() };
     let settings = Settings { threads: 1, ..Settings::default() };
     let work: Arc<dyn Work> = Arc::new(Get { tasks: vec!["get".into()] });
-    let drive = Drive::start(&work, &target(address), &plan, &settings, Duration::from_millis(20))?;
+    let drive = Drive::start(&work, &Target::at(address), &plan, &settings, Duration::from_millis(20))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let said = runtime.block_on(follow(drive, kind == "rate"))?;
     println!("{}", serde_json::to_string(&said)?);
@@ -143,17 +142,6 @@ async fn follow(mut drive: Drive, counts_all: bool) -> Result<Said> {
         p95_ms: shown.p95_ms,
         p99_ms: shown.p99_ms,
     })
-}
-
-fn target(address: SocketAddr) -> Target {
-    Target {
-        name: "bare".into(),
-        tls: false,
-        host: address.to_string(),
-        base_path: String::new(),
-        endpoints: watch::Sender::new(Arc::new(vec![Endpoint { address, instance: None }])).subscribe(),
-        openapi: None,
-    }
 }
 
 struct Get {

@@ -11,7 +11,7 @@ use http::{HeaderMap, Uri};
 
 use super::line::failure;
 use super::schedule::Share;
-use super::stream::Tls;
+use super::tls::Tls;
 use crate::plan::Plan;
 use crate::stats::{Ended, Recorder};
 use crate::target::Endpoint;

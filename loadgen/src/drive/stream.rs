@@ -6,21 +6,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// How TLS is spoken, and with whom.
-#[derive(Debug, Clone)]
-pub struct Tls {
-    /// Whom it believes, and what it offers.
-    pub config: Arc<ClientConfig>,
-    /// Whose certificate is wanted.
-    pub name: ServerName<'static>,
-}
+use super::tls::Tls;
 
 /// A connection.
 #[derive(Debug)]

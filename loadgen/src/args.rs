@@ -1,0 +1,85 @@
+//! The command line.
+
+mod load;
+mod request;
+mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use self::load::LoadArgs;
+pub(crate) use self::request::RequestArgs;
+pub(crate) use self::show::ShowArgs;
+
+/// Loads functions as their users would, and says honestly what they held.
+#[derive(Debug, Parser)]
+#[command(name = "loadgen", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compares runs with the first of them; exit code 1 if one is worse.
+    Compare(CompareArgs),
+    /// Prints the JSON Schema of the reports that --json writes.
+    Schema,
+}
+
+/// A run.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// A function's name, or a URL; the scenario's by default.
+    pub(crate) target: Option<String>,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+    #[command(flatten)]
+    pub(crate) show: ShowArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// Reports that --json has written, the one to compare with first.
+    #[arg(required = true, num_args = 2..)]
+    files: Vec<PathBuf>,
+    /// By how many percent a figure may be worse.
+    #[arg(long, default_value_t = 10.0)]
+    threshold: f64,
+    /// Writes it as Markdown, too.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Writes it as a page with charts, too.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+impl CompareArgs {
+    /// Compares, and says so in the exit code.
+    pub(crate) fn compare(&self) -> anyhow::Result<ExitCode> {
+        use anyhow::Context as _;
+        use loadgen::report::{compare::Comparison, html, json};
+
+        let mut runs = Vec::new();
+        for file in &self.files {
+            let text = std::fs::read(file).with_context(|| file.display().to_string())?;
+            let report = json::read(&text).with_context(|| file.display().to_string())?;
+            runs.push((file.display().to_string(), report));
+        }
+        let comparison = Comparison::of(&runs, self.threshold);
+        print!("{}", comparison.text());
+        let write = |file: &Option<PathBuf>, text: &dyn Fn() -> String| match file {
+            Some(file) => std::fs::write(file, text()).with_context(|| file.display().to_string()),
+            None => Ok(()),
+        };
+        write(&self.markdown, &|| comparison.markdown())?;
+        write(&self.html, &|| html::comparison(&runs, &comparison))?;
+        Ok(if comparison.has_regression() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+}

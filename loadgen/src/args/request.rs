@@ -1,0 +1,166 @@
+//! What is sent, to whom, and how.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+use clap::Args;
+use http::header::{AUTHORIZATION, HeaderName, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method};
+use loadgen::body::Order;
+use loadgen::drive::{Protocol, Settings, Tls};
+use loadgen::scenario::{RowsOf, Scenario, Single};
+use loadgen::target::{Target, TargetSpec, Via};
+
+/// What is sent, to whom, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Requests")]
+pub(crate) struct RequestArgs {
+    /// A scenario: tasks, steps, checks; see docs/loadgen-scenario.md.
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with_all = ["method", "data", "rows_from"])]
+    pub(crate) scenario: Option<PathBuf>,
+    /// Only tasks with one of these tags.
+    #[arg(short = 'T', long, value_name = "TAG", num_args = 1.., value_delimiter = ',')]
+    pub(crate) tags: Vec<String>,
+    /// No tasks with one of these tags.
+    #[arg(short = 'E', long, value_name = "TAG", num_args = 1.., value_delimiter = ',')]
+    pub(crate) exclude_tags: Vec<String>,
+    /// GET without a body and POST with one by default.
+    #[arg(short = 'm', long)]
+    method: Option<Method>,
+    /// A body; `{{row.NAME}}` in it is a field of --rows-from. Default: drawn from a function's own schema.
+    #[arg(short, long, value_name = "BODY")]
+    data: Option<String>,
+    /// A file of rows, CSV or JSONL, each of which is a body.
+    #[arg(long, value_name = "FILE")]
+    rows_from: Option<PathBuf>,
+    /// In which order rows are sent.
+    #[arg(long, value_enum, default_value_t = RowOrder::Sequential)]
+    order: RowOrder,
+    /// Rows in each body, as an array.
+    #[arg(long, value_name = "ROWS")]
+    batch: Option<usize>,
+    /// The share of bodies that are wrong on purpose, 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    invalid: f64,
+    /// A header of every request, `Name: value`.
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    headers: Vec<String>,
+    /// The key that the gateway asks for.
+    #[arg(long, env = "DROVER_KEY", hide_env_values = true)]
+    key: Option<String>,
+    /// The gateway's URL. Default: http://127.0.0.1:8080.
+    #[arg(long, env = "DROVER_GATEWAY", value_name = "URL")]
+    gateway: Option<String>,
+    /// Asks a function's instances themselves, not the gateway.
+    #[arg(long)]
+    direct: bool,
+    /// HTTP/2 from the first byte on.
+    #[arg(long)]
+    http2: bool,
+    /// A connection for each request.
+    #[arg(long)]
+    no_keep_alive: bool,
+    /// The certificates, PEM, of those who may have signed the target's; the system's by default.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Takes any certificate.
+    #[arg(long)]
+    insecure: bool,
+    /// Threads. Default: as many as cores.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Loads what is neither on this machine, nor in a private network, nor a function of this cluster.
+    #[arg(long)]
+    pub(crate) i_own_this_target: bool,
+}
+
+/// As [`Order`].
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum RowOrder {
+    /// One after the other.
+    Sequential,
+    /// Mixed once.
+    Shuffled,
+    /// Any at any time.
+    Sampled,
+}
+
+/// Whether a target's name is a URL, not a function's.
+fn is_url(target: &str) -> bool {
+    target.contains(['/', ':', '.'])
+}
+
+impl RequestArgs {
+    /// Says what is to be loaded.
+    pub(crate) fn target(&self, target: &str, scenario: Option<&Scenario>) -> TargetSpec {
+        let draws = scenario.map_or(self.draws(target) || self.rows_from.is_some(), Scenario::reads_schema);
+        TargetSpec {
+            target: target.to_owned(),
+            gateway: self.gateway.clone(),
+            via: if self.direct { Via::Instances } else { Via::Gateway },
+            key: self.key.clone(),
+            ca_file: self.ca_file.clone(),
+            insecure: self.insecure,
+            reads_schema: draws,
+        }
+    }
+
+    /// Whether bodies are drawn from the schema: a function's are, unless others are given.
+    fn draws(&self, target: &str) -> bool {
+        self.data.is_none() && self.rows_from.is_none() && self.method.is_none() && !is_url(target)
+    }
+
+    /// Makes the scenario of the one request that the options say.
+    pub(crate) fn single(&self, spec: &TargetSpec, target: &Target) -> Scenario {
+        let path = if target.path.is_empty() { &target.base_path } else { target.path };
+        let order = match self.order {
+            RowOrder::Sequential => Order::Sequential,
+            RowOrder::Shuffled => Order::Shuffled,
+            RowOrder::Sampled => Order::Sampled,
+        };
+        Scenario::single(Single {
+            name: if path.is_empty() { "/".to_owned() } else { path.to_owned() },
+            method: self.method.clone(),
+            path: target.path.to_owned(),
+            body: self.data.clone(),
+            rows_of: self.rows_from.clone().map(|file| RowsOf { file, order, ..RowsOf::default() }),
+            generate: self.draws(&spec.target),
+            rows: self.batch,
+            invalid: self.invalid,
+            ..Single::default()
+        })
+    }
+
+    /// Says how requests are sent.
+    pub(crate) fn settings(&self, target: &Target) -> Result<Settings> {
+        let mut settings =
+            Settings { keep_alive: !self.no_keep_alive, headers: self.headers()?, ..Settings::default() };
+        settings.threads = self.threads.unwrap_or(settings.threads);
+        if settings.threads == 0 {
+            bail!("--threads is 0: at least one thread is needed");
+        }
+        if self.http2 {
+            settings.protocol = Protocol::H2;
+        }
+        if target.tls {
+            settings.tls = Some(Tls::new(&target.host, self.ca_file.as_deref(), self.insecure, settings.protocol)?);
+        }
+        Ok(settings)
+    }
+
+    fn headers(&self) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("loadgen/", env!("CARGO_PKG_VERSION"))));
+        if let Some(key) = &self.key {
+            let bearer = format!("Bearer {key}").parse().context("the key cannot be in a header")?;
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        for text in &self.headers {
+            let wrong = || format!("`{text}` is not a header such as `Accept: application/json`");
+            let (name, value) = text.split_once(':').with_context(wrong)?;
+            let name: HeaderName = name.trim().parse().with_context(wrong)?;
+            headers.insert(name, value.trim().parse().with_context(wrong)?);
+        }
+        Ok(headers)
+    }
+}

@@ -1,0 +1,44 @@
+//! The binary `loadgen`.
+
+mod args;
+mod command;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::args::{Cli, Command};
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(code) => code,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            // As clap says what is wrong with a command line; 1 is for a broken promise.
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Some(Command::Compare(compare)) => return compare.compare(),
+        Some(Command::Schema) => {
+            println!("{}", loadgen::report::json::schema());
+            return Ok(ExitCode::SUCCESS);
+        }
+        None => {}
+    }
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
+    let filter = Targets::new().with_default(LevelFilter::WARN);
+    tracing_subscriber::registry().with(filter).with(lines).init();
+    // The load has threads of its own.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let done = runtime.block_on(command::run(&cli.run));
+    runtime.shutdown_background();
+    done
+}
