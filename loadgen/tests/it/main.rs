@@ -7,6 +7,7 @@
     reason = "a test fails by panicking; clippy's own exemption covers `#[test]` only"
 )]
 
+mod command;
 mod crew;
 mod drive;
 mod run;
