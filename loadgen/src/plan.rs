@@ -87,7 +87,10 @@ impl Plan {
     #[must_use]
     pub fn end(&self) -> Option<Duration> {
         let by_load = match &self.load {
-            Load::Rate { arrivals: Arrivals::Replay(moments), .. } => Some(moments.last().copied().unwrap_or_default()),
+            // Just after the last, so that it is sent.
+            Load::Rate { arrivals: Arrivals::Replay(moments), .. } => {
+                Some(moments.last().copied().unwrap_or_default().saturating_add(Duration::from_millis(1)))
+            }
             Load::Users(stages) | Load::Rate { stages, .. } => length(stages),
         };
         match (self.run_time, by_load) {
