@@ -13,6 +13,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::args::{Cli, Command};
 
+/// A request and its answer allocate some twenty times.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match run(&Cli::parse()) {
         Ok(code) => code,
@@ -28,7 +32,7 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Some(Command::Compare(compare)) => return compare.compare(),
         Some(Command::Schema) => {
-            println!("{}", loadgen::report::json::schema());
+            print!("{}", loadgen::report::json::schema());
             return Ok(ExitCode::SUCCESS);
         }
         None => {}
