@@ -21,10 +21,6 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use args::{Cli, Command, KeyCommand};
 
-/// A request through the gateway allocates some thirty times.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let cli = Cli::parse_from(args::with_long_flags(std::env::args_os()));
     match run(cli) {
