@@ -104,7 +104,8 @@ const View = root => {
         : tile("users", "Users", Show.count(live ? now.users : most(p => p.users)), live ? `most ${Show.count(most(p => p.users))}` : "at most"),
     ];
     if (now && now.instances != null) {
-      const cpu = live ? now.cpu_percent : most(p => p.cpu_percent), ram = live ? now.ram_percent : most(p => p.ram_percent);
+      const known = pick => (report.history.some(p => pick(p) != null) ? most(pick) : null);
+      const cpu = live ? now.cpu_percent : known(p => p.cpu_percent), ram = live ? now.ram_percent : known(p => p.ram_percent);
       boxes.push(tile("instances", "Instances", Show.count(live ? now.instances : most(p => p.instances)),
         `CPU ${Show.or(cpu, Show.percent)} · RAM ${Show.or(ram, Show.percent)}`));
     }
