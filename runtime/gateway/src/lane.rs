@@ -2,6 +2,7 @@
 //! is never parked on a busy one; an instance never holds more than its slots.
 
 mod cold;
+mod load;
 mod seats;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use tokio::sync::{Notify, oneshot};
 
 use self::cold::Cold;
 pub(crate) use self::cold::{Phases, Timeline};
+pub(crate) use self::load::Load;
 use self::seats::Seats;
 use self::waiting::{Ticket, Waiting};
 use crate::Settings;
@@ -57,20 +59,6 @@ struct State {
     latencies: Latencies,
 }
 
-/// What a lane has had to do so far.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Load {
-    /// Requests, running or waiting, times seconds.
-    pub(crate) request_seconds: f64,
-    /// Requests that came.
-    pub(crate) n_requests: u64,
-    /// Requests that run or wait now.
-    pub(crate) n_inside: usize,
-    /// Requests that wait now.
-    pub(crate) n_waiting: usize,
-    at: Instant,
-}
-
 /// A request's presence in a lane, from its arrival to the end of its answer.
 #[derive(Debug)]
 pub(crate) struct Visit {
@@ -86,17 +74,6 @@ pub(crate) struct Lease {
     pub(crate) backend: Arc<Backend>,
     /// Keeps the request counted for as long as its answer goes on.
     visit: Option<Visit>,
-}
-
-impl Load {
-    fn new(now: Instant) -> Self {
-        Self { request_seconds: 0.0, n_requests: 0, n_inside: 0, n_waiting: 0, at: now }
-    }
-
-    fn advance(&mut self, now: Instant) {
-        self.request_seconds += self.n_inside as f64 * now.saturating_duration_since(self.at).as_secs_f64();
-        self.at = now;
-    }
 }
 
 impl Lane {
