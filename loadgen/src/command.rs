@@ -11,7 +11,7 @@ use loadgen::report::{InstanceReport, Outcome, Point, Report, live, terminal};
 use loadgen::run::{Needs, Run};
 use loadgen::scenario::{Preparing, Scenario};
 use loadgen::target::usage::Usage;
-use loadgen::{guard, target, web};
+use loadgen::{target, web};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -93,10 +93,6 @@ async fn prepare(args: &RunArgs) -> Result<Run> {
     let named = named.context("no target: give a function's name or a URL")?;
     let spec = request.target(named, scenario.as_ref());
     let target = target::resolve(&spec).await?;
-    // Instances of a function are this cluster's, wherever they are; a URL may be anybody's.
-    if !request.i_own_this_target && target.path.is_empty() {
-        guard::check(&target.name, target.endpoints.borrow().iter().map(|place| place.address))?;
-    }
     let scenario = scenario.unwrap_or_else(|| request.single(&spec, &target));
     let work = scenario.prepare(&Preparing {
         openapi: target.openapi.as_ref(),

@@ -17,6 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::find::resolve;
 use crate::body::OpenApi;
+use crate::guard::Foreign;
 
 /// Where a gateway listens unless somebody says otherwise: that of `drover up`.
 pub const GATEWAY: &str = "http://127.0.0.1:8080";
@@ -36,6 +37,8 @@ pub struct TargetSpec {
     pub ca_file: Option<PathBuf>,
     /// Whether any certificate is good.
     pub insecure: bool,
+    /// Whether a URL may lead out of private networks.
+    pub i_own_this_target: bool,
     /// Whether the OpenAPI document is needed: see [`Scenario::reads_schema`](crate::scenario::Scenario::reads_schema).
     pub reads_schema: bool,
 }
@@ -130,6 +133,9 @@ pub enum TargetError {
         /// What came.
         answer: String,
     },
+    /// A URL leads to somebody else, as far as can be known.
+    #[error(transparent)]
+    Foreign(#[from] Foreign),
     /// Consul and Nomad cannot be asked.
     #[error(transparent)]
     Cluster(#[from] StartError),

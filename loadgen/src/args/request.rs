@@ -101,6 +101,7 @@ impl RequestArgs {
             key: self.key.clone(),
             ca_file: self.ca_file.clone(),
             insecure: self.insecure,
+            i_own_this_target: self.i_own_this_target,
             reads_schema: draws,
         }
     }

@@ -18,13 +18,15 @@ use tokio::time::timeout;
 use super::follow::{self, Endpoints};
 use super::{Endpoint, Follower, GATEWAY, Target, TargetError, TargetSpec, Via};
 use crate::body::OpenApi;
+use crate::guard::{self, Foreign};
 
 /// How long a place may take to accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long a function may take to say what it is; it may have to start first.
 const START_LIMIT: Duration = Duration::from_secs(120);
 
-/// Finds what a person asks to load, and makes sure that somebody listens there.
+/// Finds what a person asks to load, and makes sure that somebody listens there. A URL that leads out of private
+/// networks is refused before anybody there is asked; a function's instances are this cluster's, wherever they are.
 ///
 /// # Errors
 /// [`TargetError`]: what is wrong with the name, who cannot be reached, which functions have a near name.
@@ -75,7 +77,11 @@ struct Server {
 
 impl Finder<'_> {
     async fn url(&self, text: &str) -> Result<Target, TargetError> {
-        let server = self.server(text, "the target", "").await?;
+        let is_allowed = |places: &[SocketAddr]| match self.spec.i_own_this_target {
+            true => Ok(()),
+            false => guard::check(text, places.iter().copied()),
+        };
+        let server = self.server(text, "the target", "", is_allowed).await?;
         let query = server.url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let base_path = format!("{}{query}", server.url.path().trim_end_matches('/'));
         let openapi = if self.spec.reads_schema { self.openapi_near(&server.url).await } else { None };
@@ -169,11 +175,18 @@ impl Finder<'_> {
     async fn gateway(&self) -> Result<Server, TargetError> {
         let text = self.spec.gateway.as_deref().unwrap_or(GATEWAY);
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-        self.server(&text, "the gateway", "; is `drover up` running here? --gateway says where else").await
+        let hint = "; is `drover up` running here? --gateway says where else";
+        self.server(&text, "the gateway", hint, |_| Ok(())).await
     }
 
     /// Looks a server up and keeps those of its addresses that accept a connection.
-    async fn server(&self, text: &str, what: &'static str, hint: &'static str) -> Result<Server, TargetError> {
+    async fn server(
+        &self,
+        text: &str,
+        what: &'static str,
+        hint: &'static str,
+        is_allowed: impl FnOnce(&[SocketAddr]) -> Result<(), Foreign>,
+    ) -> Result<Server, TargetError> {
         let bad = |why: String| TargetError::Name { target: text.to_owned(), why };
         let url = Url::parse(text).map_err(|e| bad(e.to_string()))?;
         let port = match url.scheme() {
@@ -183,7 +196,8 @@ impl Finder<'_> {
         let (Some(host), Some(port)) = (url.host_str(), port) else { return Err(bad("it has no host".into())) };
         let unreachable = |why: String| TargetError::Unreachable { what, url: url.to_string(), why, hint };
         let found = lookup_host((host.trim_matches(['[', ']']), port)).await;
-        let found = found.map_err(|e| unreachable(e.to_string()))?;
+        let found: Vec<SocketAddr> = found.map_err(|e| unreachable(e.to_string()))?.collect();
+        is_allowed(&found)?;
         let (mut addresses, mut why) = (Vec::new(), "the name has no address".to_owned());
         for address in found {
             match timeout(CONNECT_LIMIT, TcpStream::connect(address)).await {

@@ -124,6 +124,10 @@ async fn mistakes_say_what_to_do() {
         (&[url, "--scale-time", "0"], "--scale-time is 0, and must be above 0"),
         (&[url, "--wait-time", "soon"], "`soon` is not a duration"),
         (&[url, "-f", "/no/such/file"], "/no/such/file"),
+        // Nobody there is asked: it would take seconds.
+        (&["http://192.0.2.1/"], "--i-own-this-target"),
+        (&["http://192.0.2.1/predict"], "--i-own-this-target"),
+        (&["192.0.2.1:80"], "--i-own-this-target"),
         (&[url], "cannot be reached"),
         (&["--gateway", url, "penguins"], "cannot be reached"),
         (&["compare", "/no/such/a.json", "/no/such/b.json"], "/no/such/a.json"),
