@@ -131,13 +131,13 @@ impl Script {
         });
     }
 
-    /// Shows `instances` as those of the function `penguins`.
     /// Sets the count, as a person may; returns the version.
     pub(crate) fn set_count(&self, count: u32) -> u64 {
         self.count.store(count, Ordering::SeqCst);
         self.version.fetch_add(1, Ordering::SeqCst) + 1
     }
 
+    /// Shows `instances` as those of the function `penguins`.
     pub(crate) fn show(&self, instances: &[(SocketAddr, InstanceState)]) {
         let function: FunctionName = "penguins".parse().unwrap();
         let one = |(index, (address, state)): (usize, &(SocketAddr, InstanceState))| {

@@ -10,6 +10,7 @@ mod access;
 mod control;
 mod forward;
 mod house;
+mod log;
 mod retry;
 mod tls;
 mod wake;
