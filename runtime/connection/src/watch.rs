@@ -27,7 +27,7 @@ pub(crate) struct Watch {
     /// A request is being answered.
     running: AtomicUsize,
     /// The answer's next part is not there yet: the client has read all that was.
-    is_made: AtomicBool,
+    awaits_part: AtomicBool,
     /// Bytes came after the last request: the head of the next one, perhaps not all of it.
     pub(crate) has_begun: AtomicBool,
 }
@@ -42,7 +42,7 @@ impl Watch {
             half_read: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             running: AtomicUsize::new(0),
-            is_made: AtomicBool::new(false),
+            awaits_part: AtomicBool::new(false),
             has_begun: AtomicBool::new(false),
         }
     }
@@ -70,7 +70,7 @@ impl Watch {
 
     /// Whether it is not the client who is waited for.
     pub(crate) fn running(&self) -> bool {
-        self.running.load(Ordering::Relaxed) > 0 || self.is_made.load(Ordering::Relaxed)
+        self.running.load(Ordering::Relaxed) > 0 || self.awaits_part.load(Ordering::Relaxed)
     }
 
     pub(crate) fn has_begun(&self) -> bool {
@@ -137,9 +137,9 @@ impl<B: Body + Unpin> Body for Tracked<B> {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         // Nothing asks for a part while the client does not take the one before.
         if polled.is_pending() {
-            self.watch.is_made.store(true, Ordering::Relaxed);
-        } else if self.watch.is_made.load(Ordering::Relaxed) {
-            self.watch.is_made.store(false, Ordering::Relaxed);
+            self.watch.awaits_part.store(true, Ordering::Relaxed);
+        } else if self.watch.awaits_part.load(Ordering::Relaxed) {
+            self.watch.awaits_part.store(false, Ordering::Relaxed);
             self.watch.touch();
         }
         polled
@@ -157,7 +157,7 @@ impl<B: Body + Unpin> Body for Tracked<B> {
 impl<B: Body> Drop for Tracked<B> {
     fn drop(&mut self) {
         self.watch.touch();
-        self.watch.is_made.store(false, Ordering::Relaxed);
+        self.watch.awaits_part.store(false, Ordering::Relaxed);
         self.watch.served.store(true, Ordering::Relaxed);
         self.watch.open.fetch_sub(1, Ordering::Relaxed);
     }

@@ -35,6 +35,12 @@ struct Ready {
     ready_unix_ms: u64,
 }
 
+/// Makes a request of the gateway's own.
+pub(crate) fn question<B>(address: SocketAddr, method: Method, path: &str, body: B) -> Result<Request<B>, String> {
+    let request = Request::builder().method(method).uri(path).header(header::HOST, address.to_string());
+    request.header(header::USER_AGENT, "drover-gateway").body(body).map_err(|e| e.to_string())
+}
+
 /// Asks `address` once and returns the status and the answer.
 pub(crate) async fn ask(
     address: SocketAddr,
@@ -42,13 +48,7 @@ pub(crate) async fn ask(
     path: &str,
     limit: Duration,
 ) -> Result<(StatusCode, Bytes), String> {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, address.to_string())
-        .header(header::USER_AGENT, "drover-gateway")
-        .body(Upload::Whole(Full::default()))
-        .map_err(|e| e.to_string())?;
+    let request = question(address, method, path, Upload::Whole(Full::default()))?;
     let exchange = async {
         let (response, wire) = Pool::new(address).send(request, limit).await.map_err(|e| match e {
             SendError::Unsent(_, e) => e.to_string(),

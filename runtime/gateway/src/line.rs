@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -16,7 +16,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::ask::{MAX_ANSWER_BYTES, ask};
+use crate::ask::{MAX_ANSWER_BYTES, ask, question};
 use crate::tls::Tls;
 
 /// How the other gateways are asked.
@@ -56,14 +56,7 @@ async fn ask_by_tls(
     method: Method,
     path: &str,
 ) -> Result<(StatusCode, Bytes), String> {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::HOST, address.to_string())
-        .header(header::USER_AGENT, "drover-gateway")
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .map_err(|e| e.to_string())?;
+    let request = question(address, method, path, Empty::<Bytes>::new())?;
     let stream = TcpStream::connect(address).await.map_err(|e| e.to_string())?;
     let stream =
         tls.connect(ServerName::IpAddress(address.ip().into()), stream).await.map_err(|e| format!("TLS: {e}"))?;
