@@ -74,7 +74,7 @@ impl Parent {
         // A cgroup with processes cannot hand controllers down, so the new one goes beside our own.
         let own = inside(mount, own);
         let beside = if own == mount.mount_point { own.as_path() } else { own.parent().unwrap_or(&own) };
-        let _may_be_on = fs::write(beside.join("cgroup.subtree_control"), "+cpu +memory");
+        hand_down(&mount.mount_point, beside);
         let parent = Self { version: Version::V2, dirs: vec![beside.join(name)] }.make()?;
         for dir in &parent.dirs {
             if let Err(e) = fs::write(dir.join("cgroup.subtree_control"), "+cpu +memory") {
@@ -247,6 +247,18 @@ impl Cgroup {
 fn inside(mount: &MountInfo, path: &str) -> PathBuf {
     let below = Path::new(path).strip_prefix(&mount.root).unwrap_or(Path::new(""));
     mount.mount_point.join(below).components().collect()
+}
+
+/// Lets the cgroups from `top` down to `to` hand the controllers of v2 down, where this process may: systemd
+/// turns on what its units ask for, and few ask for `cpu`.
+fn hand_down(top: &Path, to: &Path) {
+    let mut all: Vec<_> = to.ancestors().take_while(|dir| dir.starts_with(top)).collect();
+    all.reverse();
+    for dir in all {
+        for controller in ["+cpu", "+memory"] {
+            let _may_be_on = fs::write(dir.join("cgroup.subtree_control"), controller);
+        }
+    }
 }
 
 /// Writes a limit and reads it back.

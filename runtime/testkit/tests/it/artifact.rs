@@ -1,5 +1,6 @@
 //! A function that comes as an archive, on a node that has nothing of it.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -12,19 +13,22 @@ use serde_json::Value;
 use crate::cluster::{Cluster, READY, predict};
 
 #[tokio::test]
-async fn an_archive_runs_as_it_is_and_in_a_chroot() {
+async fn an_archive_runs_as_it_is_in_a_chroot_and_in_a_container() {
     let Some(cluster) = Cluster::start(&["penguins"]).await else { return };
     let dir = tempfile::tempdir().unwrap();
     let archive = archive(dir.path());
     let checksum = format!("checksum={}", checksum_of(&archive));
     let artifact = format!("artifact=http://{}/penguins.tar.gz", serve(std::fs::read(&archive).unwrap()));
-    for driver in ["raw_exec", "exec"] {
-        if !has_driver(&cluster, driver).await {
+    let image = Image::of_libraries(dir.path());
+    let image_variable = format!("image={}", image.as_ref().map_or("", |_| Image::NAME));
+    for driver in ["raw_exec", "exec", "docker"] {
+        if !has_driver(&cluster, driver).await || (driver == "docker" && image.is_none()) {
             eprintln!("skipped: this node has no driver {driver}");
             continue;
         }
         let driver = format!("driver={driver}");
-        cluster.run("penguins", &[&artifact, &checksum, &driver, "model_dir=/nowhere", "memory=512"]);
+        let variables = [&artifact, &checksum, &driver, &image_variable, "model_dir=/nowhere", "memory=512"];
+        cluster.run("penguins", &variables);
         let began = std::time::Instant::now();
         let found = cluster.passing("penguins", 1).await;
         predict(&found[0].address, "penguins").await.unwrap();
@@ -35,6 +39,36 @@ async fn an_archive_runs_as_it_is_and_in_a_chroot() {
             all.as_array()?.iter().all(|a| a["ClientStatus"] == "complete").then_some(())
         })
         .await;
+    }
+}
+
+/// A container image with the C and C++ libraries of this machine and nothing else.
+struct Image;
+
+impl Image {
+    const NAME: &'static str = "drover-test-libraries:1";
+
+    /// Makes the image for what is in `dir`, if Docker runs here.
+    fn of_libraries(dir: &Path) -> Option<Self> {
+        if !Command::new("docker").arg("info").output().is_ok_and(|output| output.status.success()) {
+            return None;
+        }
+        let needed = Command::new("ldd").args(["penguins", "libonnxruntime.so"]).current_dir(dir).output().unwrap();
+        let needed = String::from_utf8(needed.stdout).unwrap();
+        let libraries = needed.split_whitespace().filter_map(|word| word.strip_prefix('/'));
+        let libraries: BTreeSet<_> = libraries.collect();
+        let tar = dir.join("image.tar");
+        let packed = Command::new("tar").arg("-chf").arg(&tar).args(["-C", "/"]).args(libraries).status().unwrap();
+        assert!(packed.success());
+        let made = Command::new("docker").arg("import").arg(&tar).arg(Self::NAME).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        Some(Self)
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let _may_be_gone = Command::new("docker").args(["rmi", "-f", Self::NAME]).output();
     }
 }
 
