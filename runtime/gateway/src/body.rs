@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use drover_connection::RequestBody;
@@ -9,6 +10,8 @@ use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{Full, Limited};
 use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::lane::Lease;
 use crate::pool::Wire;
@@ -44,12 +47,24 @@ pub(crate) fn full(bytes: impl Into<Bytes>) -> Body {
 pub(crate) struct Answer {
     body: Incoming,
     open: Option<(Wire, Lease)>,
+    /// Cancelled when the instance is given up.
+    lost: CancellationToken,
+    /// The longest silence between two parts.
+    silence: Duration,
+    /// Boxed, and made only for who has to wait: most answers come with their head.
+    wait: Option<Box<Wait>>,
+}
+
+/// The wait for the next part of an answer.
+struct Wait {
+    lost: Pin<Box<WaitForCancellationFutureOwned>>,
+    silence: Pin<Box<Sleep>>,
 }
 
 impl Answer {
-    /// Passes `body` on.
-    pub(crate) fn new(body: Incoming, wire: Wire, lease: Lease) -> Self {
-        let mut answer = Self { body, open: Some((wire, lease)) };
+    /// Passes `body` on, until its instance is given up or nothing of it comes for as long as `silence`.
+    pub(crate) fn new(body: Incoming, wire: Wire, lease: Lease, lost: CancellationToken, silence: Duration) -> Self {
+        let mut answer = Self { body, open: Some((wire, lease)), lost, silence, wait: None };
         answer.close_at_end();
         answer
     }
@@ -61,6 +76,18 @@ impl Answer {
         {
             lease.backend.pool.keep(wire);
         }
+    }
+
+    /// Waits for the next part; returns why it will not come.
+    fn poll_given_up(&mut self, context: &mut Context<'_>) -> Poll<&'static str> {
+        let wait = self.wait.get_or_insert_with(|| {
+            let lost = Box::pin(self.lost.clone().cancelled_owned());
+            Box::new(Wait { lost, silence: Box::pin(sleep(self.silence)) })
+        });
+        if wait.lost.as_mut().poll(context).is_ready() {
+            return Poll::Ready("the instance does not answer any more");
+        }
+        wait.silence.as_mut().poll(context).map(|()| "the instance has sent no further part of its answer for too long")
     }
 }
 
@@ -85,8 +112,19 @@ impl http_body::Body for Answer {
                     lease.backend.pool.keep(wire);
                 }
             }
-            Poll::Ready(Some(_)) => self.close_at_end(),
-            Poll::Pending => {}
+            Poll::Ready(Some(_)) => {
+                self.close_at_end();
+                let silence = self.silence;
+                if let Some(wait) = &mut self.wait {
+                    wait.silence.as_mut().reset(Instant::now() + silence);
+                }
+            }
+            Poll::Pending => {
+                if let Poll::Ready(why) = self.poll_given_up(context) {
+                    self.open = None;
+                    return Poll::Ready(Some(Err(why.into())));
+                }
+            }
         }
         frame.map_err(Into::into)
     }

@@ -9,6 +9,7 @@ use drover_core::ErrorKind;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
+use tokio_util::sync::CancellationToken;
 
 use crate::backend::{Backend, Out};
 use crate::body::{Answer, Body};
@@ -27,7 +28,7 @@ const TURNS_MAX: u32 = 100;
 /// How an attempt ended.
 pub(crate) enum Attempt {
     /// With an answer.
-    Answered(Box<Response<Incoming>>, Wire),
+    Answered(Box<Reply>),
     /// The instance is full, or about to stop: it ran nothing of it.
     TurnedAway(StatusCode),
     /// Nothing was sent.
@@ -36,6 +37,14 @@ pub(crate) enum Attempt {
     Broken(hyper::Error),
     /// The instance was given up meanwhile.
     Lost,
+}
+
+/// The head of an answer, and where its body comes from.
+pub(crate) struct Reply {
+    response: Response<Incoming>,
+    wire: Wire,
+    /// Cancelled when the instance is given up.
+    lost: CancellationToken,
 }
 
 impl Gateway {
@@ -83,13 +92,13 @@ impl Gateway {
             let (attempt, mut lease) = self.hedged(lane, lease, head, payload, deadline).await?;
             times.sent(sent.elapsed());
             let why = match attempt {
-                Attempt::Answered(response, wire) => {
+                Attempt::Answered(reply) => {
                     if lane.is_cold() {
                         self.ask_how_it_started(lane, &lease.backend);
                         lane.cold(|timeline| timeline.answered = Some(Instant::now()));
                     }
                     lease.hold(visit);
-                    return Ok(finish(*response, wire, lease, times));
+                    return Ok(finish(*reply, lease, times, self.settings.answer_timeout));
                 }
                 Attempt::Broken(e) if is_too_large(&e) => {
                     let most = self.settings.max_body_bytes;
@@ -173,7 +182,7 @@ impl Gateway {
         if self.settings.hedge {
             lane.took(began.elapsed());
         }
-        Attempt::Answered(Box::new(response), wire)
+        Attempt::Answered(Box::new(Reply { response, wire, lost }))
     }
 
     fn time_limit(&self, headers: &HeaderMap) -> Duration {
@@ -182,13 +191,14 @@ impl Gateway {
     }
 }
 
-fn finish(response: Response<Incoming>, wire: Wire, lease: Lease, times: &Times) -> Response<Body> {
+fn finish(reply: Reply, lease: Lease, times: &Times, silence: Duration) -> Response<Body> {
+    let Reply { response, wire, lost } = reply;
     let (mut head, body) = response.into_parts();
     headers::remove_hop_by_hop(&mut head.headers);
     if let Some(value) = times.header() {
         head.headers.append(SERVER_TIMING, value);
     }
-    Response::from_parts(head, Body::Answer(Answer::new(body, wire, lease)))
+    Response::from_parts(head, Body::Answer(Answer::new(body, wire, lease, lost, silence)))
 }
 
 fn late(lane: &Lane, limit: Duration, times: &Times) -> Error {

@@ -13,8 +13,8 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// The longest silence of a client's connection between two requests; 10 min unless set.
     pub idle_timeout: Duration,
-    /// How long a request may take until its answer begins, queue and cold start included; 60 s
-    /// unless set. A client's `X-Deadline-Ms` can only shorten it.
+    /// How long a request may take until its answer begins, queue and cold start included, and the
+    /// longest silence between two parts of it; 60 s unless set. A client's `X-Deadline-Ms` can only shorten it.
     pub answer_timeout: Duration,
     /// How long a request may wait for the first instance of a function that has none; 30 s unless set.
     pub cold_start_timeout: Duration,

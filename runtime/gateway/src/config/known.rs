@@ -66,7 +66,11 @@ pub const SETTINGS: &[Setting] = &[
     set("limits.body", "10MiB", "largest body of a request"),
     set("limits.header_timeout", "10s", "longest time for a request's head"),
     set("limits.idle_timeout", "10m", "longest silence of a client's connection"),
-    set("limits.answer_timeout", "60s", "longest time until an answer begins, queue and cold start included"),
+    set(
+        "limits.answer_timeout",
+        "60s",
+        "longest time until an answer begins, queue and cold start included, and between two parts of it",
+    ),
     set("limits.cold_start_timeout", "30s", "longest wait for the first instance of a function"),
     set("limits.connect_timeout", "1s", "longest time for a connection to an instance"),
     set("limits.connections", "20000", "client connections at once"),

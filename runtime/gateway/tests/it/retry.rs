@@ -7,6 +7,7 @@ use std::time::Duration;
 use drover_engine::InstanceState::Ready;
 use drover_gateway::Settings;
 use http::Request;
+use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -19,6 +20,10 @@ enum Bad {
     Breaks,
     /// It never answers, not even whether it lives.
     Hangs,
+    /// It begins an answer, and then nothing comes any more; it says that it lives.
+    Stalls,
+    /// As that, and it does not say that it lives either.
+    Freezes,
     /// It says that it is full.
     IsFull,
     /// It answers 500.
@@ -63,6 +68,12 @@ async fn behave(mut stream: TcpStream, how: Bad, n: Arc<AtomicUsize>) {
             }
             Bad::Breaks => return,
             Bad::Hangs => std::future::pending().await,
+            Bad::Stalls | Bad::Freezes if is_predict => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart").await.unwrap();
+                std::future::pending().await
+            }
+            Bad::Freezes if n.load(Ordering::SeqCst) > 0 => std::future::pending().await,
+            Bad::Stalls | Bad::Freezes => "200 OK",
             Bad::IsFull => "429 Too Many Requests\r\ncontent-type: application/problem+json",
             Bad::FailsOnBadInput if !buffer.windows(5).any(|part| part == b"wrong") => "200 OK",
             Bad::Fails | Bad::FailsOnBadInput => "500 Internal Server Error\r\ncontent-type: application/problem+json",
@@ -144,6 +155,30 @@ async fn what_an_instance_that_hangs_has_is_sent_once_unless_the_function_is_pur
     let (status, _, problem) = house.post("/functions/penguins/predict", "{}").await;
     assert_eq!((status, n_a.load(Ordering::SeqCst) + n_b.load(Ordering::SeqCst)), (502, 1));
     assert!(problem.contains("did not answer, and does not say that it lives"), "{problem}");
+}
+
+#[tokio::test]
+async fn an_answer_that_stops_half_way_is_broken_off() {
+    let hung_after = Duration::from_millis(100);
+    let patient = Settings { hung_after, ..Settings::default() };
+    let impatient = Settings { hung_after, answer_timeout: Duration::from_millis(500), ..Settings::default() };
+    for (how, settings) in [(Bad::Freezes, patient), (Bad::Stalls, impatient)] {
+        let house = House::start(settings).await;
+        let (address, n) = bad(how).await;
+        house.script.show_pure(&[(address, Ready)]);
+        let request = Request::post("/functions/penguins/predict").header("host", "localhost");
+        let (parts, body) = house.open(request, b"{}".into()).await.into_parts();
+        assert_eq!(parts.status, 200);
+        // It has begun: nobody may send the request again.
+        let read = tokio::time::timeout(Duration::from_secs(10), body.collect()).await;
+        assert!(read.expect("it hangs for ever").is_err());
+        assert_eq!(n.load(Ordering::SeqCst), 1);
+        let in_flight = || async {
+            let (_, _, instances) = house.get("/api/instances").await;
+            instances.contains(r#""in_flight":0"#).then_some(())
+        };
+        eventually("its slot is free again", in_flight).await;
+    }
 }
 
 #[tokio::test]
