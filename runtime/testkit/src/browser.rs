@@ -13,6 +13,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::Mutex;
 
 use crate::eventually;
+use crate::process::installed;
 
 /// How long anything on a page may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -42,11 +43,12 @@ struct Wire {
 }
 
 impl Browser {
-    /// Starts it.
+    /// Starts it. Returns nothing, and says so, where Chromium is not installed.
     ///
     /// # Panics
-    /// If there is no `chromium` on `PATH`, or it does not start.
-    pub async fn start() -> Self {
+    /// If it is there, but does not start.
+    pub async fn start() -> Option<Self> {
+        installed("chromium")?;
         let profile = tempfile::tempdir().expect("a temporary directory can be made");
         // It reads commands from descriptor 3 and writes answers to 4; a shell puts its pipes there.
         let mut command = Command::new("sh");
@@ -61,7 +63,7 @@ impl Browser {
         let wire = Wire { to, from, last_id: 0, complaints: Vec::new() };
         let browser = Self { wire: Mutex::new(wire), _child: child, _profile: profile };
         browser.call("", "Browser.getVersion", json!({})).await;
-        browser
+        Some(browser)
     }
 
     /// Opens `url` in a new tab of 1280 × 900 points and waits until it is loaded.
@@ -210,7 +212,7 @@ impl Wire {
         // Messages end with a zero byte, both ways.
         let mut bytes = message.to_string().into_bytes();
         bytes.push(0);
-        self.to.write_all(&bytes).await.expect("is `chromium` on PATH? It takes no commands");
+        self.to.write_all(&bytes).await.expect("Chromium takes commands");
         loop {
             let mut message = self.read().await;
             if message["id"] == self.last_id {
@@ -224,7 +226,7 @@ impl Wire {
     async fn read(&mut self) -> Value {
         let mut bytes = Vec::new();
         let n = self.from.read_until(0, &mut bytes).await.expect("the pipe can be read");
-        assert!(n > 0, "is `chromium` on PATH? It has ended");
+        assert!(n > 0, "Chromium has ended");
         bytes.pop();
         serde_json::from_slice(&bytes).expect("Chromium writes JSON")
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::process::{Process, free_ports, on_path};
+use crate::process::{Process, free_ports, installed};
 use crate::{client, eventually};
 
 /// A Consul; started as [`Consul::start`] does, only the services of its agent outlive a stop.
@@ -37,11 +37,12 @@ pub struct Registered {
 }
 
 impl Consul {
-    /// Starts Consul on free ports and waits until it has a leader.
+    /// Starts Consul on free ports and waits until it has a leader. Returns nothing, and says so, where Consul is
+    /// not installed.
     ///
     /// # Panics
-    /// If there is no `consul` on `PATH`, or it does not start.
-    pub async fn start() -> Self {
+    /// If Consul is there, but does not start.
+    pub async fn start() -> Option<Self> {
         Self::agent(&["-dev", "-log-level", "warn", "-hcl", "disable_update_check = true"]).await
     }
 
@@ -49,7 +50,7 @@ impl Consul {
     ///
     /// # Panics
     /// As [`Consul::start`].
-    pub async fn from_file(config: &Path, server: Option<&Self>) -> Self {
+    pub async fn from_file(config: &Path, server: Option<&Self>) -> Option<Self> {
         let config = config.display().to_string();
         let mut args = vec!["-config-file".to_owned(), config];
         if let Some(server) = server {
@@ -58,10 +59,8 @@ impl Consul {
         Self::agent(&args.iter().map(String::as_str).collect::<Vec<_>>()).await
     }
 
-    async fn agent(args: &[&str]) -> Self {
-        let Some(program) = on_path("consul") else {
-            panic!("consul is not on PATH: install it (Debian: apt install consul)")
-        };
+    async fn agent(args: &[&str]) -> Option<Self> {
+        let program = installed("consul")?;
         let dir = TempDir::new().unwrap_or_else(|e| panic!("no temporary directory: {e}"));
         let [http, rpc, lan] = free_ports();
         let mut command = vec![program.display().to_string(), "agent".into()];
@@ -75,7 +74,7 @@ impl Consul {
         add(&["-node", &format!("node-{http}"), "-data-dir", &dir.path().join("data").display().to_string()]);
         let mut consul = Self { url: format!("http://127.0.0.1:{http}"), lan, command, process: None, dir };
         consul.start_again().await;
-        consul
+        Some(consul)
     }
 
     /// Ends Consul; nobody answers at its address then.

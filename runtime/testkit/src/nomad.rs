@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::leftovers::Leftovers;
-use crate::process::{Process, free_ports, on_path};
+use crate::process::{Process, free_ports, installed};
 use crate::{Consul, client, eventually};
 
 /// The header that a token comes in.
@@ -44,17 +44,13 @@ impl Nomad {
     /// If Nomad is there, but it or Consul does not start.
     pub async fn start() -> Option<Self> {
         let program = Self::installed()?;
-        Some(Self::start_with(&program, Consul::start().await, "").await)
+        Some(Self::start_with(&program, Consul::start().await?, "").await)
     }
 
     /// Returns where Nomad is, or nothing, and says so.
     #[must_use]
     pub fn installed() -> Option<PathBuf> {
-        let found = on_path("nomad");
-        if found.is_none() {
-            eprintln!("skipped: nomad is not on PATH");
-        }
-        found
+        installed("nomad")
     }
 
     /// Starts the Nomad at `program` with a Consul that asks for `token`.

@@ -87,6 +87,16 @@ pub fn free_ports<const N: usize>() -> [u16; N] {
     bound.map(|listener| listener.local_addr().map_or(0, |address| address.port()))
 }
 
+/// Returns where `program`, which a test wants, is on `PATH`, or nothing, and says so.
+#[must_use]
+pub fn installed(program: &str) -> Option<PathBuf> {
+    let found = on_path(program);
+    if found.is_none() {
+        eprintln!("skipped: {program} is not on PATH");
+    }
+    found
+}
+
 /// Returns where `program` is on `PATH`.
 #[must_use]
 pub fn on_path(program: &str) -> Option<PathBuf> {

