@@ -4,10 +4,12 @@
 //! the course of the run, which a person may change.
 
 mod alarm;
+mod answer;
 mod arrivals;
 mod client;
 mod course;
 mod deadline;
+mod h1;
 mod here;
 mod line;
 mod schedule;

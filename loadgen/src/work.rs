@@ -52,18 +52,16 @@ pub struct Ask {
     pub headers: Arc<HeaderMap>,
     /// Its body.
     pub body: Bytes,
-    /// What [`Script::judge`] reads of its answer.
+    /// What [`Script::judge`] wants of its answer.
     pub reads: Reads,
     /// How long its answer may take; the plan's limit if there is none.
     pub timeout: Option<Duration>,
 }
 
-/// What is read of an answer. A driver that is in a hurry may leave the rest empty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+/// What is wanted of an answer: headers that nobody reads cost a request more than its own code does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reads {
-    /// Its status, and how long it took.
-    Status,
-    /// Its body too.
+    /// Its status and its body: [`Answer::headers`] is empty.
     Body,
     /// Its headers too.
     #[default]
@@ -75,7 +73,7 @@ pub enum Reads {
 pub struct Answer {
     /// Its status.
     pub status: StatusCode,
-    /// Its headers.
+    /// Its headers, if they were [wanted](Ask::reads).
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,

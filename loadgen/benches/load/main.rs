@@ -25,14 +25,11 @@ use drover_testkit::bench::report::Report;
 use drover_testkit::bench::{self, Options, Result, machine, revision, wrk};
 
 fn main() -> ExitCode {
-    // This binary is the generator and the server that stalls, too, each as a process of its own.
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    let done = match words.first().map(String::as_str) {
-        Some("--generate") => generator::run(&words),
-        Some("--stalling") => stall::serve(),
-        _ => return bench::main(&["speed", "users", "stall"], measure),
-    };
-    match done {
+    // This binary is the server that stalls, too, as a process of its own.
+    if std::env::args().nth(1).as_deref() != Some("--stalling") {
+        return bench::main(&["speed", "users", "stall"], measure);
+    }
+    match stall::serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("{e}");

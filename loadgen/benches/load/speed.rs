@@ -21,7 +21,6 @@ pub(crate) async fn measure(plan: &Plan, report: &mut Report) -> Result<()> {
         wrk::load(&server, &shot, CONNECTIONS as usize, plan.warm_up).await?;
         let window = wrk::load(&server, &shot, CONNECTIONS as usize, plan.window).await?;
         let said = Said {
-            requests: 0,
             failures: 0,
             late: 0,
             per_second: window.per_second,

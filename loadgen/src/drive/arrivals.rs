@@ -18,9 +18,6 @@ use super::here::Here;
 use super::schedule::Schedule;
 use crate::plan::{Arrivals, Load};
 
-/// Connections that were not used for so long give their buffers back.
-const PARK: Duration = Duration::from_millis(50);
-
 /// Lanes of one thread. The one that was used last is used next, so that those that are not needed stay idle.
 struct Lanes {
     here: Rc<Here>,
@@ -36,16 +33,9 @@ struct Lanes {
 
 /// A connection and the task that sends on it.
 struct Lane {
-    job: Cell<Option<Job>>,
+    /// What it is to send next.
+    due: Cell<Option<Instant>>,
     waker: RefCell<Option<Waker>>,
-    idle_since: Cell<Instant>,
-    is_parked: Cell<bool>,
-}
-
-#[derive(Clone, Copy)]
-enum Job {
-    Send(Start),
-    Park,
 }
 
 /// Sends what is due until the end of the course. Returns what still waits for answers.
@@ -64,7 +54,6 @@ pub(super) async fn run(here: &Rc<Here>, course: &mut watch::Receiver<Course>) -
         n_given: Cell::new(0),
         stop: Cell::new(false),
     });
-    let sweeper = tokio::task::spawn_local(sweep(Rc::clone(&lanes)));
     loop {
         let now_course = course.borrow_and_update().clone();
         let arrivals = if now_course.is_changed && matches!(arrivals, Arrivals::Replay(_)) {
@@ -77,7 +66,6 @@ pub(super) async fn run(here: &Rc<Here>, course: &mut watch::Receiver<Course>) -
             break;
         }
     }
-    sweeper.abort();
     // What was given to a lane is sent, even if the lane has had no turn yet.
     while lanes.n_given.get() > 0 {
         tokio::task::yield_now().await;
@@ -120,33 +108,16 @@ async fn follow(
     }
 }
 
-/// Has lanes that are not needed give their buffers back.
-async fn sweep(lanes: Rc<Lanes>) {
-    loop {
-        tokio::time::sleep(PARK).await;
-        let now = Instant::now();
-        // The longest idle come first.
-        for lane in lanes.idle.borrow().iter() {
-            if now.duration_since(lane.idle_since.get()) < PARK {
-                break;
-            }
-            if !lane.is_parked.replace(true) {
-                lane.give(Job::Park);
-            }
-        }
-    }
-}
-
 impl Lanes {
     fn send(self: &Rc<Self>, due: Instant) {
         self.n_given.set(self.n_given.get() + 1);
         if let Some(lane) = self.idle.borrow_mut().pop() {
-            lane.give(Job::Send(Start::Due(due)));
+            lane.give(due);
             return;
         }
         let open = self.all.borrow().len();
         if open < self.most {
-            let lane = Lane::new(Job::Send(Start::Due(due)));
+            let lane = Lane::new(due);
             let id = self.here.share.index + open * self.here.share.of;
             let task = tokio::task::spawn_local(drive(Rc::clone(self), Rc::new(lane), id));
             self.all.borrow_mut().push(task);
@@ -159,17 +130,12 @@ impl Lanes {
 }
 
 impl Lane {
-    fn new(job: Job) -> Self {
-        Self {
-            job: Cell::new(Some(job)),
-            waker: RefCell::default(),
-            idle_since: Cell::new(Instant::now()),
-            is_parked: Cell::new(false),
-        }
+    fn new(due: Instant) -> Self {
+        Self { due: Cell::new(Some(due)), waker: RefCell::default() }
     }
 
-    fn give(&self, job: Job) {
-        self.job.set(Some(job));
+    fn give(&self, due: Instant) {
+        self.due.set(Some(due));
         self.wake();
     }
 
@@ -179,11 +145,11 @@ impl Lane {
         }
     }
 
-    /// Waits for the next job; nothing at the run's end.
-    async fn next(&self, stop: &Cell<bool>) -> Option<Job> {
+    /// Waits for the next request; nothing at the run's end.
+    async fn next(&self, stop: &Cell<bool>) -> Option<Instant> {
         poll_fn(|context| {
-            if let Some(job) = self.job.take() {
-                return Poll::Ready(Some(job));
+            if let Some(due) = self.due.take() {
+                return Poll::Ready(Some(due));
             }
             if stop.get() {
                 return Poll::Ready(None);
@@ -197,11 +163,8 @@ impl Lane {
 
 async fn drive(lanes: Rc<Lanes>, lane: Rc<Lane>, id: usize) {
     let mut client = Client::new(Rc::clone(&lanes.here), id);
-    while let Some(job) = lane.next(&lanes.stop).await {
-        let Job::Send(mut start) = job else {
-            client.park();
-            continue;
-        };
+    while let Some(due) = lane.next(&lanes.stop).await {
+        let mut start = Start::Due(due);
         lanes.n_given.set(lanes.n_given.get() - 1);
         loop {
             client.iterate(start, &lanes.stop).await;
@@ -210,8 +173,6 @@ async fn drive(lanes: Rc<Lanes>, lane: Rc<Lane>, id: usize) {
                 None => break,
             }
         }
-        lane.idle_since.set(Instant::now());
-        lane.is_parked.set(false);
         if !lanes.stop.get() {
             lanes.idle.borrow_mut().push(Rc::clone(&lane));
         }

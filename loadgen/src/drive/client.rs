@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Uri};
-use http_body_util::Full;
+use http::Uri;
 
 use super::deadline::Deadline;
 use super::here::Here;
 use super::line::{Line, failure};
+use super::wire::Answered;
 use crate::work::{Answer, Ask, Failure, Script};
 
 /// Behind its time by more than this, a request is late.
@@ -81,20 +81,14 @@ impl Client {
         }
     }
 
-    /// Gives back what is not needed while nothing is sent.
-    pub(super) fn park(&mut self) {
-        self.line.park();
-    }
-
     async fn exchange(&mut self, ask: Ask, start: Start) -> Result<(), Failure> {
         let here = &*self.here;
         self.task = ask.task;
-        let uri = match self.path.as_ref().filter(|(path, _)| is_same(path, &ask.path)) {
-            Some((_, uri)) => Ok(uri.clone()),
-            None => here.uris.make(&ask.path).inspect(|uri| self.path = Some((ask.path.clone(), uri.clone()))),
-        };
-        let uri = uri.inspect_err(|e| here.unmade(ask.task, e))?;
-        let request = request(here, &ask, uri);
+        if !self.path.as_ref().is_some_and(|(path, _)| is_same(path, &ask.path)) {
+            let uri = here.uris.make(&ask.path).inspect_err(|e| here.unmade(ask.task, e))?;
+            self.path = Some((ask.path.clone(), uri));
+        }
+        let Some((_, uri)) = &self.path else { return Ok(()) };
         let began = Instant::now();
         let (due, late, waited) = match start {
             Start::Now => (began, false, false),
@@ -105,15 +99,16 @@ impl Client {
         here.recorder.borrow_mut().sent(late, waited);
         let flight = here.depart(ask.task, &ask.method, due, began);
         let limit = ask.timeout.unwrap_or(here.plan.timeout);
-        let got = self.deadline.within(began + limit, self.line.exchange(here, self.id, request)).await;
+        let got = self.deadline.within(began + limit, self.line.exchange(here, self.id, began, &ask, uri)).await;
         let now = Instant::now();
         let went = self.line.address();
         match got {
-            Some(Ok(got)) => {
-                let took = now.duration_since(got.sent);
-                let answer = Answer { status: got.parts.status, headers: got.parts.headers, body: got.body, took };
+            Some(Ok((answer, sent))) => {
+                let took = now.duration_since(sent);
+                let Answered { status, headers, body, .. } = answer;
+                let answer = Answer { status, headers, body, took };
                 let verdict = self.script.judge(&answer);
-                flight.arrive(now, Some(got.sent), went, &answer.body, verdict.as_ref().err());
+                flight.arrive(now, Some(sent), went, &answer.body, verdict.as_ref().err());
                 verdict
             }
             Some(Err(e)) => {
@@ -132,12 +127,4 @@ impl Client {
 /// Whether both are the same bytes in the same place.
 fn is_same(a: &Bytes, b: &Bytes) -> bool {
     a.as_ptr() == b.as_ptr() && a.len() == b.len()
-}
-
-fn request(here: &Here, ask: &Ask, uri: Uri) -> Request<Full<Bytes>> {
-    let mut request = Request::new(Full::new(ask.body.clone()));
-    *request.method_mut() = ask.method.clone();
-    *request.uri_mut() = uri;
-    *request.headers_mut() = here.headers(&ask.headers);
-    request
 }

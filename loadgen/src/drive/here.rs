@@ -1,7 +1,8 @@
 //! What all users of one thread share.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use bytes::Bytes;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Uri};
 
+use super::h1::{self, Buffers};
 use super::line::failure;
 use super::schedule::Share;
 use super::tls::Tls;
@@ -55,6 +57,7 @@ pub(super) struct Here {
     pub(super) plan: Arc<Plan>,
     pub(super) uris: Uris,
     pub(super) merged: Merged,
+    pub(super) buffers: Buffers,
     pub(super) places: Places,
     pub(super) recorder: RefCell<Recorder>,
     pub(super) users: Cell<u64>,
@@ -71,7 +74,15 @@ pub(super) struct Uris {
 }
 
 /// Headers of requests with those of every request: those that were made last.
-pub(super) type Merged = RefCell<Vec<(Arc<HeaderMap>, HeaderMap)>>;
+pub(super) type Merged = RefCell<Vec<(Arc<HeaderMap>, Rc<Headers>)>>;
+
+/// Headers of a request.
+#[derive(Debug)]
+pub(super) struct Headers {
+    map: HeaderMap,
+    /// As HTTP/1.1 has them.
+    lines: OnceCell<Vec<u8>>,
+}
 
 /// Where the target listens.
 #[derive(Debug, Default)]
@@ -143,6 +154,16 @@ impl Places {
     }
 }
 
+impl Headers {
+    pub(super) fn map(&self) -> &HeaderMap {
+        &self.map
+    }
+
+    pub(super) fn lines(&self) -> &[u8] {
+        self.lines.get_or_init(|| h1::lines(&self.map))
+    }
+}
+
 impl Here {
     /// Begins a request.
     pub(super) fn depart<'a>(
@@ -157,10 +178,10 @@ impl Here {
     }
 
     /// Returns headers with those of every request.
-    pub(super) fn headers(&self, own: &Arc<HeaderMap>) -> HeaderMap {
+    pub(super) fn headers(&self, own: &Arc<HeaderMap>) -> Rc<Headers> {
         let mut merged = self.merged.borrow_mut();
         if let Some((_, all)) = merged.iter().find(|(known, _)| Arc::ptr_eq(known, own)) {
-            return all.clone();
+            return Rc::clone(all);
         }
         let mut all = self.settings.headers.clone();
         for (name, value) in own.iter() {
@@ -169,7 +190,8 @@ impl Here {
         if merged.len() == MERGED_MAX {
             merged.remove(0);
         }
-        merged.push((Arc::clone(own), all.clone()));
+        let all = Rc::new(Headers { map: all, lines: OnceCell::new() });
+        merged.push((Arc::clone(own), Rc::clone(&all)));
         all
     }
 

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::course::Course;
+use super::h1::Buffers;
 use super::here::{Here, Places, Protocol, Settings, Uris};
 use super::schedule::Share;
 use super::{Error, Second, arrivals, users};
@@ -57,6 +58,7 @@ async fn load(seed: Seed) -> io::Result<()> {
         plan,
         uris,
         merged: RefCell::default(),
+        buffers: Buffers::default(),
         places: Places::default(),
         recorder: RefCell::new(Recorder::new(n_tasks)),
         users: Cell::new(0),

@@ -16,8 +16,6 @@ use crate::plan::Wait;
 const TICK: Duration = Duration::from_millis(2);
 /// How often it is looked whether it changes.
 const LOOK: Duration = Duration::from_millis(20);
-/// A user that waits for longer than this gives its buffers back.
-const PARK: Duration = Duration::from_millis(50);
 /// How long a user waits that got no connection, so that a target that is down is not asked in a busy loop.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -102,9 +100,6 @@ async fn user(here: Rc<Here>, id: usize, state: Rc<State>) {
         if due <= now {
             start = Start::Now;
             continue;
-        }
-        if due.duration_since(now) > PARK {
-            client.park();
         }
         tokio::time::sleep_until(due.into()).await;
         start = Start::Rested(due);

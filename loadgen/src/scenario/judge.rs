@@ -106,11 +106,7 @@ impl Checks {
     /// Returns what of an answer is looked at.
     pub(super) fn reads(&self, extracts: &[Extract]) -> Reads {
         let from_header = extracts.iter().any(|one| matches!(one.from, From::Header(_)));
-        match () {
-            () if from_header || !self.headers.is_empty() => Reads::All,
-            () if !extracts.is_empty() || !self.json.is_empty() || self.contains.is_some() => Reads::Body,
-            () => Reads::Status,
-        }
+        if from_header || !self.headers.is_empty() { Reads::All } else { Reads::Body }
     }
 }
 

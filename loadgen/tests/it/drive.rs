@@ -36,7 +36,7 @@ impl Get {
             headers: Arc::default(),
             body: Bytes::from_static(b"hello"),
             timeout: None,
-            reads: Reads::Status,
+            reads: Reads::Body,
         };
         Arc::new(Self { tasks: vec!["get".into()], ask })
     }
