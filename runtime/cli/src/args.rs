@@ -4,13 +4,16 @@ mod gateway;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use drover_engine::local::{Launch, Record};
 
 pub(crate) use gateway::GatewayArgs;
+
+use crate::client::{Client, Door};
 
 /// ML models as small functions, on this machine or on Nomad.
 #[derive(Debug, Parser)]
@@ -28,19 +31,35 @@ pub(crate) struct Place {
     /// Where `drover up` keeps its state and logs.
     #[arg(long, env = "DROVER_STATE_DIR", default_value = ".drover", value_name = "DIR", global = true)]
     pub(crate) state_dir: PathBuf,
-    /// The gateway to talk to; unless set, that of the `drover up` that runs here.
-    #[arg(long, env = "DROVER_GATEWAY", value_name = "HOST:PORT", global = true)]
+    /// The gateway to talk to, HOST:PORT or a URL; unless set, that of the `drover up` that runs here.
+    #[arg(long, env = "DROVER_GATEWAY", value_name = "ADDRESS", global = true)]
     gateway: Option<String>,
+    /// The file with the key for that gateway: its admin key, or that of a function to invoke. The key itself may
+    /// stand in the variable DROVER_KEY.
+    #[arg(long, env = "DROVER_KEY_FILE", value_name = "FILE", global = true)]
+    key_file: Option<PathBuf>,
+    /// Who vouches for that gateway's certificate, PEM; unless set, whom this machine trusts.
+    #[arg(long, env = "DROVER_CA_FILE", value_name = "FILE", global = true)]
+    ca_file: Option<PathBuf>,
 }
 
 impl Place {
-    /// Returns `host:port` of the gateway to talk to.
-    pub(crate) fn gateway(&self) -> String {
-        if let Some(given) = &self.gateway {
-            return given.trim_start_matches("http://").trim_end_matches('/').to_owned();
-        }
-        let running: Option<SocketAddr> = Record::read(Path::new(&self.state_dir)).and_then(|record| record.gateway);
-        running.map_or_else(|| "127.0.0.1:8080".into(), |address| address.to_string())
+    /// Returns a client of the gateway to talk to.
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
+        let running = || {
+            let record: Option<SocketAddr> = Record::read(&self.state_dir).and_then(|record| record.gateway);
+            record.map_or_else(|| "127.0.0.1:8080".into(), |address| address.to_string())
+        };
+        let key = match &self.key_file {
+            Some(file) => {
+                Some(std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?)
+            }
+            // No option: what stands on a command line, others on the machine can read.
+            None => std::env::var("DROVER_KEY").ok(),
+        };
+        let key = key.map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+        let gateway = self.gateway.clone().unwrap_or_else(running);
+        Client::new(Door { gateway, key, ca_file: self.ca_file.clone() })
     }
 }
 

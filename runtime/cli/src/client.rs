@@ -1,64 +1,91 @@
 //! Talks to a gateway over HTTP.
 
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use drover_core::Problem;
-use http::{Request, Response, header};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{Method, header};
+use reqwest::{Certificate, Response, Url};
 use serde_json::Value;
-use tokio::net::TcpStream;
+
+/// A gateway to which nobody can connect for this long is not there.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where a gateway is, and with what right it is asked.
+#[derive(Debug, Default)]
+pub(crate) struct Door {
+    /// `HOST:PORT`, or a URL.
+    pub(crate) gateway: String,
+    /// The key for its API, and for functions.
+    pub(crate) key: Option<String>,
+    /// Those who may have signed its certificate, PEM, instead of those of the system.
+    pub(crate) ca_file: Option<PathBuf>,
+}
 
 /// One gateway.
 pub(crate) struct Client {
-    address: String,
+    http: reqwest::Client,
+    base: Url,
+    key: Option<String>,
 }
 
 impl Client {
-    /// Talks to the gateway at `address`, `host:port`.
-    pub(crate) fn new(address: String) -> Self {
-        Self { address }
+    /// Talks to the gateway behind `door`.
+    pub(crate) fn new(door: Door) -> anyhow::Result<Self> {
+        let given = &door.gateway;
+        let url = if given.contains("://") { given.clone() } else { format!("http://{given}") };
+        let base = Url::parse(&url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let base = base.with_context(|| {
+            format!("the gateway is `{given}`, neither HOST:PORT nor a URL such as https://drover.example:8080")
+        })?;
+        let _chosen_before = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_LIMIT);
+        if let Some(file) = &door.ca_file {
+            builder = builder.tls_certs_only(certificates(file)?);
+        }
+        Ok(Self { http: builder.build()?, base, key: door.key })
     }
 
     /// Sends one request and returns the answer, whatever its status.
-    pub(crate) async fn send(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<Bytes>,
-    ) -> anyhow::Result<Response<Incoming>> {
-        let stream = TcpStream::connect(&self.address)
-            .await
-            .with_context(|| format!("no gateway answers at {}: is `drover up` running here?", self.address))?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(async move {
-            let _ended = connection.await;
-        });
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, &self.address);
-        if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Bytes>) -> anyhow::Result<Response> {
+        let mut request = self.http.request(method, self.base.join(path)?);
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
         }
-        Ok(sender.send_request(request.body(Full::new(body.unwrap_or_default()))?).await?)
+        if let Some(body) = body {
+            request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        }
+        let why = || format!("no gateway answers at {}: is `drover up` running here?", self.base);
+        request.send().await.map_err(reqwest::Error::without_url).with_context(why)
     }
 
     /// Sends a control call and returns its JSON answer; a problem becomes an error with its detail.
-    pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
         let response = self.send(method, path, body.map(|b| b.to_string().into())).await?;
-        Ok(serde_json::from_slice(&successful(response).await?.collect().await?.to_bytes())?)
+        Ok(successful(response).await?.json().await?)
     }
 }
 
-/// Returns the body of an answer that is not a problem.
-pub(crate) async fn successful(response: Response<Incoming>) -> anyhow::Result<Incoming> {
+/// Returns an answer that is not a problem.
+pub(crate) async fn successful(response: Response) -> anyhow::Result<Response> {
     let status = response.status();
     if status.is_success() {
-        return Ok(response.into_body());
+        return Ok(response);
     }
-    let bytes = response.into_body().collect().await?.to_bytes();
+    let bytes = response.bytes().await?;
     match serde_json::from_slice::<Problem>(&bytes) {
         Ok(problem) => Err(anyhow!("{} ({}, request {})", problem.detail, problem.kind, problem.request_id)),
         Err(_) => bail!("the gateway answered {status}: {}", String::from_utf8_lossy(&bytes)),
     }
+}
+
+fn certificates(file: &Path) -> anyhow::Result<Vec<Certificate>> {
+    let pem = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let found = Certificate::from_pem_bundle(&pem).with_context(|| format!("{}", file.display()))?;
+    if found.is_empty() {
+        bail!("{} has no certificate, PEM", file.display());
+    }
+    Ok(found)
 }

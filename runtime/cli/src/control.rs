@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use drover_engine::{Instance, LogLine};
-use http_body_util::BodyExt;
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::args::Place;
-use crate::client::{Client, successful};
+use crate::client::successful;
 use crate::table::table;
 
 /// Changes of counts that are shown.
@@ -18,10 +18,10 @@ const DECISIONS_SHOWN: usize = 8;
 
 /// Shows functions, instances and how they were scaled.
 pub(crate) async fn status(place: &Place, as_json: bool) -> anyhow::Result<ExitCode> {
-    let client = Client::new(place.gateway());
-    let functions = client.call("GET", "/api/functions", None).await?;
-    let instances = client.call("GET", "/api/instances", None).await?;
-    let decisions = client.call("GET", "/api/decisions", None).await?;
+    let client = place.client()?;
+    let functions = client.call(Method::GET, "/api/functions", None).await?;
+    let instances = client.call(Method::GET, "/api/instances", None).await?;
+    let decisions = client.call(Method::GET, "/api/decisions", None).await?;
     if as_json {
         let all = json!({ "functions": functions, "instances": instances, "decisions": decisions });
         print(&format!("{}\n", serde_json::to_string_pretty(&all)?));
@@ -34,11 +34,11 @@ pub(crate) async fn status(place: &Place, as_json: bool) -> anyhow::Result<ExitC
         rows.push(vec![
             f["name"].as_str().unwrap_or_default().into(),
             f["n_ready"].to_string(),
-            f["count"].to_string(),
-            format!("{}-{max}", f["min"]),
+            number(&f["count"]),
+            if f["min"].is_null() { String::new() } else { format!("{}-{max}", f["min"]) },
             f["in_flight"].to_string(),
             f["waiting"].to_string(),
-            f["wanted"].as_u64().map(|n| n.to_string()).unwrap_or_default(),
+            number(&f["wanted"]),
             f["trouble"].as_str().or(f["why"].as_str()).unwrap_or_default().into(),
         ]);
     }
@@ -64,6 +64,11 @@ pub(crate) async fn status(place: &Place, as_json: bool) -> anyhow::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
+/// Shows a number; nothing of what nobody knows.
+fn number(value: &Value) -> String {
+    value.as_u64().map(|n| n.to_string()).unwrap_or_default()
+}
+
 /// Shows the newest decisions that changed a count.
 fn show_decisions(decisions: &Value) {
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis());
@@ -86,21 +91,21 @@ fn show_decisions(decisions: &Value) {
 /// Asks for so many instances.
 pub(crate) async fn scale(place: &Place, name: &str, count: u32) -> anyhow::Result<ExitCode> {
     let path = format!("/api/functions/{}/scale", segment(name));
-    Client::new(place.gateway()).call("POST", &path, Some(json!({ "count": count }))).await?;
+    place.client()?.call(Method::POST, &path, Some(json!({ "count": count }))).await?;
     print(&format!("{name}: {count} wanted\n"));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Stops a function's instances, or everything.
 pub(crate) async fn stop(place: &Place, name: Option<&str>) -> anyhow::Result<ExitCode> {
-    let client = Client::new(place.gateway());
+    let client = place.client()?;
     match name {
         Some(name) => {
-            client.call("POST", &format!("/api/functions/{}/stop", segment(name)), Some(json!({}))).await?;
+            client.call(Method::POST, &format!("/api/functions/{}/stop", segment(name)), Some(json!({}))).await?;
             print(&format!("{name}: stopping\n"));
         }
         None => {
-            client.call("POST", "/api/stop", Some(json!({}))).await?;
+            client.call(Method::POST, "/api/stop", Some(json!({}))).await?;
             print("stopping\n");
         }
     }
@@ -116,10 +121,9 @@ pub(crate) async fn logs(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let path = format!("/api/functions/{}/logs?tail={tail}&follow={follow}", segment(name));
-    let mut body = successful(Client::new(place.gateway()).send("GET", &path, None).await?).await?;
+    let mut body = successful(place.client()?.send(Method::GET, &path, None).await?).await?;
     let mut rest = Vec::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
+    while let Some(data) = body.chunk().await? {
         rest.extend_from_slice(&data);
         while let Some(end) = rest.iter().position(|b| *b == b'\n') {
             let line: Vec<u8> = rest.drain(..=end).collect();
@@ -149,9 +153,9 @@ pub(crate) async fn invoke(place: &Place, name: &str, body: &str) -> anyhow::Res
         _ => body.as_bytes().to_vec(),
     };
     let path = format!("/functions/{}/predict", segment(name));
-    let response = Client::new(place.gateway()).send("POST", &path, Some(body.into())).await?;
+    let response = place.client()?.send(Method::POST, &path, Some(body.into())).await?;
     let ok = response.status().is_success();
-    let bytes = response.into_body().collect().await?.to_bytes();
+    let bytes = response.bytes().await?;
     let text = match serde_json::from_slice::<Value>(&bytes) {
         Ok(value) => serde_json::to_string_pretty(&value)?,
         Err(_) => String::from_utf8_lossy(&bytes).into_owned(),

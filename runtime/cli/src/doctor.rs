@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use drover_engine::local::cgroup::{Limits, Parent};
 use drover_engine::local::{Host, Record};
+use http::Method;
 use serde::Serialize;
 use tokio::process::Command;
 
 use crate::args::Place;
-use crate::client::Client;
 use crate::control::print;
 use crate::table::table;
 
@@ -91,7 +91,7 @@ fn cgroups() -> Finding {
 }
 
 async fn state(place: &Place) -> Finding {
-    let running = Client::new(place.gateway()).call("GET", "/health", None).await;
+    let running = async { place.client()?.call(Method::GET, "/health", None).await }.await;
     let dir = place.state_dir.display();
     match (Record::read(&place.state_dir), running) {
         (Some(record), Ok(_)) => {

@@ -17,11 +17,12 @@ use drover_engine::local::{Launcher, LocalEngine, Settings};
 use drover_engine::{Catalog, InstanceState, Snapshot};
 use drover_gateway::Gateway;
 use drover_gateway::access::{Access, AccessConfig};
+use http::Method;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Place, Up};
-use crate::client::Client;
+use crate::client::{Client, Door};
 use crate::control::print;
 use crate::signals::Signals;
 use jobs::Plan;
@@ -117,7 +118,7 @@ async fn welcome(engine: Arc<LocalEngine>, url: String, names: Vec<FunctionName>
             && names.iter().all(|name| snapshot.instances(name).is_some())
     };
     let _engine_gone = catalog.wait_for(settled).await.is_err();
-    let client = Client::new(url.trim_start_matches("http://").to_owned());
+    let client = Client::new(Door { gateway: url.clone(), ..Door::default() });
     let mut text = format!("\ngateway    {url}\n");
     for name in &names {
         let at = format!("{url}/functions/{name}");
@@ -126,10 +127,11 @@ async fn welcome(engine: Arc<LocalEngine>, url: String, names: Vec<FunctionName>
     let snapshot = Arc::clone(&catalog.borrow());
     let ready = |name: &&FunctionName| snapshot.instances(name).unwrap_or_default().iter().any(|i| i.state.is_ready());
     for name in names.iter().filter(ready) {
-        let example = match client.call("GET", &format!("/functions/{name}/openapi.json"), None).await {
-            Ok(openapi) => example::of(&openapi),
-            Err(_) => None,
-        };
+        let openapi = async {
+            client.as_ref().ok()?.call(Method::GET, &format!("/functions/{name}/openapi.json"), None).await.ok()
+        }
+        .await;
+        let example = openapi.and_then(|openapi| example::of(&openapi));
         if let Some(example) = example {
             text.push_str(&format!("\n{}\n", example::curl(&format!("{url}/functions/{name}/predict"), &example)));
         }

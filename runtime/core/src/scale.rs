@@ -159,7 +159,8 @@ impl Scaler {
             let may_sleep = is_silent && input.bounds.min == 0 && self.panic.is_none();
             let mut plan = if may_sleep { self.fall_asleep(&input) } else { self.follow(long, short, &input) };
             if !may_sleep && plan.wanted == 0 {
-                plan.change(1, Reason::LastInstance { silence, zero_after: self.policy.zero_after });
+                let zero_after = (input.bounds.min == 0).then_some(self.policy.zero_after);
+                plan.change(1, Reason::LastInstance { silence, zero_after });
             }
             if input.count == 0 && plan.wanted == 1 {
                 plan.reason = Reason::Wakes;

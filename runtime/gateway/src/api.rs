@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 
 use drover_connection::RequestBody;
-use drover_core::ErrorKind;
+use drover_core::{ErrorKind, FunctionName};
 use drover_engine::{FunctionStatus, LogQuery, SchedulerError};
 use futures_util::{Stream, StreamExt};
 use http::{HeaderValue, Method, Request, Response, header};
@@ -77,31 +77,38 @@ impl Gateway {
         }
     }
 
+    /// Returns what is known of each function: of those that somebody schedules, and of those that only run.
     async fn functions(&self) -> Result<Vec<Value>, Error> {
-        let snapshot = self.snapshot();
-        let one = |status: FunctionStatus| {
-            let name = &status.function;
-            let lane = self.lanes.find(name.as_str()).ok();
-            let load = lane.as_ref().map(|lane| lane.load());
-            let newest = self.decisions.newest(name);
-            json!({
-                "name": name.as_str(),
-                "count": status.count,
-                "wanted": newest.as_ref().map(|decision| decision.wanted),
-                "why": newest.as_ref().map(|decision| decision.reason.to_string()),
-                "min": status.min,
-                "max": status.max,
-                "scales": status.scales,
-                "n_ready": lane.as_ref().map_or(0, |lane| lane.n_open()),
-                "n_instances": snapshot.instances(name).map_or(0, <[_]>::len),
-                "in_flight": load.map_or(0, |load| load.n_inside),
-                "waiting": load.map_or(0, |load| load.n_waiting),
-                "requests_total": load.map_or(0, |load| load.n_requests),
-                "trouble": status.trouble,
-                "url": format!("/functions/{name}/"),
-            })
-        };
-        Ok(self.scheduler.status().await?.into_iter().map(one).collect())
+        let statuses = self.scheduler.status().await?;
+        let mut all: Vec<_> = statuses.iter().map(|status| self.function(&status.function, Some(status))).collect();
+        for lane in self.lanes.all() {
+            if statuses.iter().all(|status| status.function != lane.function) {
+                all.push(self.function(&lane.function, None));
+            }
+        }
+        Ok(all)
+    }
+
+    fn function(&self, name: &FunctionName, status: Option<&FunctionStatus>) -> Value {
+        let lane = self.lanes.find(name.as_str()).ok();
+        let load = lane.as_ref().map(|lane| lane.load());
+        let newest = self.decisions.newest(name);
+        json!({
+            "name": name.as_str(),
+            "count": status.map(|s| s.count),
+            "wanted": newest.as_ref().map(|decision| decision.wanted),
+            "why": newest.as_ref().map(|decision| decision.reason.to_string()),
+            "min": status.map(|s| s.min),
+            "max": status.map(|s| s.max),
+            "scales": status.is_some_and(|s| s.scales),
+            "n_ready": lane.as_ref().map_or(0, |lane| lane.n_open()),
+            "n_instances": self.snapshot().instances(name).map_or(0, <[_]>::len),
+            "in_flight": load.map_or(0, |load| load.n_inside),
+            "waiting": load.map_or(0, |load| load.n_waiting),
+            "requests_total": load.map_or(0, |load| load.n_requests),
+            "trouble": status.and_then(|s| s.trouble.as_ref()),
+            "url": format!("/functions/{name}/"),
+        })
     }
 
     fn instances(&self) -> Vec<Value> {

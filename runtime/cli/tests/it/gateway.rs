@@ -74,6 +74,49 @@ fn a_new_gateway_takes_over_the_port_before_the_old_one_ends() {
 }
 
 #[test]
+fn a_gateway_with_tls_and_an_admin_key_is_asked_with_both() {
+    let place = Place::new();
+    let write = |name: &str, text: &str| fs::write(place.dir.path().join(name), text).unwrap();
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+    let own = rcgen::generate_simple_self_signed(names).unwrap();
+    write("cert.pem", &own.cert.pem());
+    write("key.pem", &own.signing_key.serialize_pem());
+    write("admin", "the admin key\n");
+    let sha256 = Command::new("sh").args(["-c", "printf 'the admin key' | sha256sum"]).output().unwrap();
+    let sha256 = String::from_utf8(sha256.stdout).unwrap();
+    let config = format!(
+        "[tls]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n[access]\nadmin_sha256 = \"{}\"\n\
+         [functions.legacy]\ninstances = [\"{}\"]\n",
+        sha256.split(' ').next().unwrap(),
+        server()
+    );
+    write("gateway.toml", &config);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let _running = Running::start(&place, port);
+    let at = format!("https://localhost:{port}");
+    let known = ["status", "--gateway", &at, "--ca-file", "cert.pem", "--key-file", "admin"];
+    let shown = eventually("the gateway tells its status", || {
+        let output = place.drover(&known);
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    });
+    // Nobody schedules it: it has no count, and is shown all the same.
+    assert!(shown.contains("legacy/0") && shown.contains("\nlegacy  "), "{shown}");
+    for (args, why) in [
+        (&known[..5], "unauthorized"),
+        (&["status", "--gateway", &at, "--key-file", "admin"], "certificate"),
+        (&["status", "--gateway", &at, "--ca-file", "admin"], "has no certificate, PEM"),
+        (&["status", "--gateway", &at, "--key-file", "nothing"], "cannot read nothing"),
+        (&["status", "--gateway", "ftp://localhost"], "neither HOST:PORT nor a URL"),
+    ] {
+        let output = place.drover(args);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains(why), "{args:?}: {said}");
+    }
+    let mut command = place.command(&known[..5]);
+    assert!(command.env("DROVER_KEY", "the admin key").status().unwrap().success());
+}
+
+#[test]
 fn wrong_settings_are_said_all_at_once_and_end_it_with_64() {
     let place = Place::new();
     fs::write(place.dir.path().join("gateway.toml"), "[limits]\nbody = 10\nslotz = 1\n").unwrap();

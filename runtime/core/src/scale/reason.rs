@@ -42,12 +42,12 @@ pub enum Reason {
         /// The delay from one instance to none.
         zero_after: Duration,
     },
-    /// Nothing is in flight, but not for long enough.
+    /// Nothing is in flight, but not for long enough, or there is always one instance.
     LastInstance {
         /// For how long.
         silence: Duration,
-        /// The delay from one instance to none.
-        zero_after: Duration,
+        /// The delay from one instance to none, where there may be none.
+        zero_after: Option<Duration>,
     },
     /// Fewer are needed, but not for the whole scale-down delay.
     Delayed {
@@ -122,8 +122,8 @@ impl fmt::Display for Reason {
             Self::Asleep => f.write_str("no request and no instance"),
             Self::Idle { zero_after } => write!(f, "no request for {}", seconds(*zero_after)),
             Self::LastInstance { silence, zero_after } => {
-                let silence = Duration::from_secs(silence.as_secs());
-                write!(f, "no request for {}, to 0 after {}", seconds(silence), seconds(*zero_after))
+                write!(f, "no request for {}", seconds(Duration::from_secs(silence.as_secs())))?;
+                zero_after.map_or(Ok(()), |delay| write!(f, ", to 0 after {}", seconds(delay)))
             }
             Self::Delayed { delay, wanted } => {
                 write!(f, "waits scale_down_delay = {} before {wanted}", seconds(*delay))
