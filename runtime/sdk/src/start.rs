@@ -1,6 +1,8 @@
 //! The command line of a function binary.
 
-use std::process::ExitCode;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 
 use drover_core::config::{EXIT_BAD_CONFIG, Env, Source as _};
 
@@ -8,6 +10,9 @@ use crate::config::Config;
 use crate::function::{Failure, Function};
 use crate::schema::RequestSchema;
 use crate::{library, load, log, server, service};
+
+/// With it in the environment, ONNX Runtime is silent.
+const SILENCE: &str = "ORT_DISABLE_TELEMETRY";
 
 const HELP: &str = "
 Serves one model over HTTP until SIGTERM.
@@ -38,6 +43,7 @@ Settings (environment):
   DROVER_CACHE_DIR       where ONNX Runtime is kept
   DROVER_LOG             log filter, e.g. debug (info)
   ORT_DYLIB_PATH         an ONNX Runtime of your own
+  ORT_DISABLE_TELEMETRY  keeps ONNX Runtime from telling its makers what it does (1)
 ";
 
 /// Runs the function `F` as a program: reads arguments and settings, serves until SIGTERM.
@@ -58,6 +64,9 @@ pub fn main<F: Function>() -> ExitCode {
     if argument == Some("--version") {
         println!("{} (drover {})", F::NAME, env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
+    }
+    if argument.is_none() {
+        become_silent();
     }
     log::start();
     let config = match Config::read(&Env) {
@@ -85,6 +94,23 @@ pub fn main<F: Function>() -> ExitCode {
             tracing::error!("{why}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Becomes this program anew with [`SILENCE`] set, unless it is.
+///
+/// ONNX Runtime starts a thread that reports to its makers, and keeps a database of what it has to tell below the home
+/// directory: some 2 MB of memory. Its API only stops that again, and a process may not change its own environment
+/// once it has threads, as Rust sees it.
+fn become_silent() {
+    if std::env::var_os(SILENCE).is_some() {
+        return;
+    }
+    let mut own = std::env::args_os();
+    let name = own.next().unwrap_or_else(|| OsString::from("function"));
+    if let Ok(program) = std::env::current_exe() {
+        // It comes back only if that is not possible, as when the file was deleted meanwhile.
+        let _why = Command::new(program).arg0(name).args(own).env(SILENCE, "1").exec();
     }
 }
 

@@ -9,13 +9,14 @@ use drover_testkit::bench::wire::predict;
 
 use crate::prepare::Function;
 
-/// What `jobs/predict.nomad` sets, so that memory which loading took goes back.
-pub(crate) const MALLOC: [(&str, &str); 2] = [("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_ARENA_MAX", "1")];
+/// What `jobs/predict.nomad` sets: memory which loading took goes back, and ONNX Runtime reports to nobody.
+pub(crate) const JOB: [(&str, &str); 3] =
+    [("MALLOC_MMAP_THRESHOLD_", "131072"), ("MALLOC_ARENA_MAX", "1"), ("ORT_DISABLE_TELEMETRY", "1")];
 
 /// Starts a function, pinned and limited to one core, and waits until it answers a row.
 pub(crate) async fn function(function: &Function, settings: &[(&str, &str)]) -> Result<Server> {
     let mut command = on_core(SERVER_CORE, &function.binary);
-    command.env("DROVER_CPU", "1").env("DROVER_MODEL", &function.model).envs(MALLOC).envs(settings.iter().copied());
+    command.env("DROVER_CPU", "1").env("DROVER_MODEL", &function.model).envs(JOB).envs(settings.iter().copied());
     let server = Server::start(command).await?;
     server.ready(&predict(&function.row)).await?;
     Ok(server)

@@ -11,7 +11,7 @@ use drover_testkit::bench::{Plan, Result};
 use tokio::time::sleep;
 
 use crate::prepare::{Function, Prepared};
-use crate::server::MALLOC;
+use crate::server::JOB;
 
 /// How often to ask again; tokio's timers round up to a millisecond, so about twice that.
 const ASK_EVERY: Duration = Duration::from_millis(1);
@@ -56,7 +56,7 @@ async fn start(function: &Function) -> Result<Duration> {
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
     let request = predict(&function.row);
     let mut command = on_core(SERVER_CORE, &function.binary);
-    command.env("DROVER_CPU", "1").env("DROVER_MODEL", &function.model).env("DROVER_LISTEN", &address).envs(MALLOC);
+    command.env("DROVER_CPU", "1").env("DROVER_MODEL", &function.model).env("DROVER_LISTEN", &address).envs(JOB);
     let started = Instant::now();
     let mut child = command.spawn()?;
     let took = loop {
