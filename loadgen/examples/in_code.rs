@@ -90,6 +90,7 @@ async fn main() -> anyhow::Result<()> {
         abort_on_fail: false,
         described: BTreeMap::new(),
         needs: None,
+        fleet: None,
     };
     let reports = watch::Sender::new(Arc::new(run.ready()));
     let (_control, mut wishes) = mpsc::channel(1);

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod fleet;
 mod load;
 mod request;
 mod show;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::fleet::{MASTER_PORT, MasterArgs, WorkerArgs};
 pub(crate) use self::load::LoadArgs;
 pub(crate) use self::request::RequestArgs;
 pub(crate) use self::show::ShowArgs;
@@ -25,6 +27,10 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Runs on the workers of a fleet; takes all options of a run.
+    Master(Box<MasterArgs>),
+    /// Is a worker of a fleet: does what its master says, until that ends.
+    Worker(WorkerArgs),
     /// Compares runs with the first of them; exit code 1 if one is worse.
     Compare(CompareArgs),
     /// Prints the JSON Schema of the reports that --json writes.

@@ -20,6 +20,7 @@ pub use self::rows::{Broken, Rows, RowsError};
 pub use self::shape::Shape;
 
 use self::pick::Picker;
+use crate::drive::Share;
 
 /// Bodies that are drawn from a schema in advance, at most.
 const DRAWN_MAX: usize = 4096;
@@ -55,21 +56,6 @@ pub struct Making {
     pub seed: u64,
     /// Which of several generators this is, so that they do not all send the same rows; the only one by default.
     pub share: Share,
-}
-
-/// One generator of several.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
-    /// Its number, from 0.
-    pub index: usize,
-    /// How many there are, at least 1.
-    pub of: usize,
-}
-
-impl Default for Share {
-    fn default() -> Self {
-        Self { index: 0, of: 1 }
-    }
 }
 
 /// Bodies to be sent. All users share them.

@@ -26,16 +26,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
-use self::course::Course;
 use crate::control::Control;
 use crate::plan::Plan;
 use crate::stats::Snapshot;
 use crate::target::Target;
 use crate::work::Work;
 
+pub use self::course::Course;
 pub use self::here::{Protocol, Settings};
 pub use self::schedule::{Schedule, Share};
-pub use self::tls::{Tls, TlsError};
+pub use self::tls::{Pem, Tls, TlsError};
 
 /// Why a run cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,7 @@ pub enum Error {
 #[derive(Debug)]
 pub struct Drive {
     plan: Arc<Plan>,
+    began: Instant,
     course: watch::Sender<Course>,
     /// Seconds of threads, until every thread has ended.
     seconds: mpsc::UnboundedReceiver<Second>,
@@ -67,17 +68,18 @@ pub struct Drive {
 /// What one thread has seen in one second.
 #[derive(Debug)]
 pub struct Second {
-    /// Which second of the run, from 0.
-    pub number: u64,
-    /// Whether the thread has ended: this is what it saw after its last whole second.
-    pub is_last: bool,
+    /// Which thread, from 0.
+    pub thread: usize,
+    /// Which second of the run, from 0; nothing if the thread has ended, and this is what it saw after its last whole
+    /// second.
+    pub number: Option<u64>,
     /// What was seen.
     pub seen: Snapshot,
 }
 
 impl Drive {
-    /// Begins: `work` is sent to `target` as `plan` and `settings` say, `after` so long, so that all threads,
-    /// and all workers of a fleet, begin at once.
+    /// Begins: `work` is sent to `target` as `plan` and `settings` say, along `course`, whose moments count from
+    /// `began`: a little later, so that all threads, and all workers of a fleet, begin at once.
     ///
     /// # Errors
     /// A host that cannot be said, or no thread.
@@ -86,17 +88,19 @@ impl Drive {
         target: &Target,
         plan: &Plan,
         settings: &Settings,
-        after: Duration,
+        began: Instant,
+        course: Course,
     ) -> Result<Self, Error> {
         let plan = Arc::new(plan.clone());
         let settings = thread::with_host(settings, target)?;
         let uris = thread::uris(&settings, target)?;
-        let course = watch::Sender::new(Course::new(&plan, Instant::now() + after));
+        let course = watch::Sender::new(course);
         let (sender, seconds) = mpsc::unbounded_channel();
         let mut threads = Vec::new();
         for index in 0..settings.threads.max(1) {
             let seed = thread::Seed {
-                share: settings.share.split(index, settings.threads.max(1)),
+                thread: Share { index, of: settings.threads.max(1) },
+                began,
                 settings: settings.clone(),
                 work: Arc::clone(work),
                 plan: Arc::clone(&plan),
@@ -107,7 +111,7 @@ impl Drive {
             };
             threads.push(std::thread::Builder::new().name(format!("load-{index}")).spawn(move || thread::run(seed))?);
         }
-        Ok(Self { plan, course, seconds, n_threads: threads.len(), threads })
+        Ok(Self { plan, began, course, seconds, n_threads: threads.len(), threads })
     }
 
     /// Returns how many threads there are.
@@ -123,15 +127,20 @@ impl Drive {
 
     /// Follows a person's wish.
     pub fn follow(&self, control: Control) {
-        let now = Instant::now();
+        let now = self.began.elapsed();
         self.course.send_if_modified(|course| course.follow(control, &self.plan, now));
+    }
+
+    /// Follows another course, whose moments count from the same beginning.
+    pub fn steer(&self, course: Course) {
+        self.course.send_replace(course);
     }
 
     /// Returns the users or requests a second that are aimed at now, whether they are on their way to others,
     /// and what is left of the run.
     #[must_use]
     pub fn stands(&self) -> (f64, bool, Option<Duration>) {
-        let (course, now) = (self.course.borrow(), Instant::now());
+        let (course, now) = (self.course.borrow(), self.began.elapsed());
         let (level, is_changing) = course.level(now);
         (level, is_changing, course.remaining(now))
     }

@@ -35,14 +35,21 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
             print!("{}", loadgen::report::json::schema());
             return Ok(ExitCode::SUCCESS);
         }
-        None => {}
+        Some(Command::Master(_) | Command::Worker(_)) | None => {}
     }
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
-    let filter = Targets::new().with_default(LevelFilter::WARN);
+    // Who comes and goes is what a person at a master wants to see.
+    let filter = Targets::new().with_default(LevelFilter::WARN).with_target("loadgen::fleet", LevelFilter::INFO);
     tracing_subscriber::registry().with(filter).with(lines).init();
     // The load has threads of its own.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
-    let done = runtime.block_on(command::run(&cli.run));
+    let done = runtime.block_on(async {
+        match &cli.command {
+            Some(Command::Master(master)) => command::master(master).await,
+            Some(Command::Worker(worker)) => command::worker(worker).await,
+            _ => command::run(&cli.run).await,
+        }
+    });
     runtime.shutdown_background();
     done
 }

@@ -6,12 +6,14 @@ mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::preset::Preset;
 pub use self::wait::Wait;
 pub(crate) use self::wait::seconds;
 
 /// How a run goes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
     /// What puts the load on.
     pub load: Load,
@@ -28,7 +30,7 @@ pub struct Plan {
 }
 
 /// What puts the load on.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Load {
     /// Users, each of whom waits for an answer before the next request. Their number follows the stages.
     Users(Vec<Stage>),
@@ -44,7 +46,7 @@ pub enum Load {
 }
 
 /// How requests that do not wait for answers are spread.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Arrivals {
     /// At equal distances.
     Constant,
@@ -55,7 +57,7 @@ pub enum Arrivals {
 }
 
 /// A part of a run: from the level of the stage before it to `target`, then on.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Stage {
     /// Users or requests a second at its end.
     pub target: f64,

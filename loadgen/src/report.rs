@@ -294,9 +294,9 @@ pub struct Usage {
 pub struct WorkerReport {
     /// Its name.
     pub id: String,
-    /// Where it listens.
+    /// From where it reports.
     pub address: String,
-    /// Whether it reported to the end.
+    /// Whether it was lost before it had reported all.
     pub lost: bool,
     /// Requests that it counted.
     pub requests: u64,
@@ -304,6 +304,13 @@ pub struct WorkerReport {
     pub usage: Usage,
     /// Sent late by it.
     pub late: u64,
+    /// How far its system clock was ahead of the master's, in milliseconds; right to half of the round trip. The
+    /// run's beginning does not depend on it.
+    #[serde(default)]
+    pub clock_ahead_ms: f64,
+    /// The quickest round trip between it and the master, in milliseconds.
+    #[serde(default)]
+    pub round_trip_ms: f64,
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A run from its beginning to its end: drives the load, renews the [`Report`] each second, judges promises.
 
+mod crew;
+mod local;
 mod second;
 
 use std::collections::BTreeMap;
@@ -8,18 +10,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 
-use self::second::Seconds;
+use self::crew::Crew;
+pub(crate) use self::local::{Local, Standing};
+pub(crate) use self::second::{Second, Seconds};
 use crate::control::Control;
-use crate::drive::{Drive, Error, Settings};
+use crate::drive::{self, Settings};
+use crate::fleet::{self, Master};
 use crate::plan::{Load, Plan};
 use crate::report::{InstanceReport, LoadKind, Point, Report, RunState};
 use crate::slo::Promise;
-use crate::stats::{Meter, Totals};
+use crate::stats::Totals;
 use crate::target::Target;
 use crate::work::Work;
 
-/// So long after the call the run begins, so that all threads begin at once.
-const BEGINS_AFTER: Duration = Duration::from_millis(20);
 /// Of all requests, percent, that may be late before the figures are not to be believed.
 const LATE_PERCENT: f64 = 0.1;
 /// Seconds before a promise can be broken for good: the first answers say little.
@@ -44,6 +47,19 @@ pub struct Run {
     pub described: BTreeMap<String, String>,
     /// What instances need, if that is known.
     pub needs: Option<Arc<dyn Needs>>,
+    /// Whose workers put the load on; this process itself if there is none.
+    pub fleet: Option<Master>,
+}
+
+/// Why a run cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// This process cannot put load on.
+    #[error(transparent)]
+    Drive(#[from] drive::Error),
+    /// A fleet cannot.
+    #[error(transparent)]
+    Fleet(#[from] fleet::Error),
 }
 
 /// Knows what the target's instances need.
@@ -58,13 +74,12 @@ pub trait Needs: Send + Sync {
     fn instances(&self) -> Vec<InstanceReport>;
 }
 
-/// What is known beside what the threads have seen.
-struct Course {
+/// What is known beside what was counted.
+struct Stand {
     began: Instant,
     state: RunState,
-    meter: Meter,
-    /// Threads that were lost.
-    n_lost: usize,
+    remaining: Option<Duration>,
+    generator: Standing,
 }
 
 impl Run {
@@ -92,48 +107,54 @@ impl Run {
         reports: &watch::Sender<Arc<Report>>,
         control: &mut mpsc::Receiver<Control>,
     ) -> Result<Arc<Report>, Error> {
-        let mut drive = Drive::start(&self.work, &self.target, &self.plan, &self.settings, BEGINS_AFTER)?;
-        let began = Instant::now() + BEGINS_AFTER;
+        let mut crew = tokio::select! {
+            crew = Crew::begin(self) => crew?,
+            () = stop(control) => {
+                let report = Arc::new(Report { state: RunState::Stopped, remaining_s: Some(0.0), ..self.ready() });
+                reports.send_replace(Arc::clone(&report));
+                return Ok(report);
+            }
+        };
         let ready = Report { began: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(), ..self.ready() };
         if let Some(needs) = &self.needs {
             needs.reset();
         }
         let mut totals = Totals::new(self.work.tasks().to_vec());
-        let mut seconds = Seconds::new(drive.threads());
-        let mut course = Course { began, state: RunState::Ramping, meter: Meter::new(drive.threads()), n_lost: 0 };
+        let mut stand = Stand {
+            began: crew.began(),
+            state: RunState::Ramping,
+            remaining: self.plan.end(),
+            generator: Standing::default(),
+        };
         let mut was_stopped = false;
         loop {
             tokio::select! {
-                second = drive.second() => {
-                    let Some(second) = second else { break };
-                    let Some(whole) = seconds.add(second) else { continue };
-                    self.count(&mut totals, &whole, Duration::from_secs(1), &mut course, &drive);
+                second = crew.second() => {
+                    let Some((second, standing)) = second else { break };
+                    stand.generator = standing;
+                    self.count(&mut totals, &second, &mut stand, crew.stands());
+                    if second.number.is_none() {
+                        // The last report is not to be seen twice.
+                        continue;
+                    }
                 }
                 wish = next(control) => {
                     was_stopped |= wish == Control::Stop;
-                    drive.follow(wish);
+                    crew.follow(wish);
                     continue;
                 }
             }
-            let report = self.report(&ready, &totals, &course, &drive);
+            let report = self.report(&ready, &totals, &stand);
             let may_abort = self.abort_on_fail && report.history.len() as u64 >= ABORT_AFTER;
             if may_abort && !was_stopped && self.promises.iter().any(|promise| promise.is_broken_for_good(&report)) {
                 was_stopped = true;
-                drive.follow(Control::Stop);
+                crew.follow(Control::Stop);
             }
             reports.send_replace(Arc::new(report));
         }
-        if let Some(rest) = seconds.rest() {
-            let so_far = Duration::from_secs(seconds.n_whole());
-            let took = began.elapsed().saturating_sub(so_far);
-            self.count(&mut totals, &rest, took, &mut course, &drive);
-        }
-        course.state = if was_stopped { RunState::Stopped } else { RunState::Finished };
-        let mut report = self.report(&ready, &totals, &course, &drive);
-        course.n_lost = drive.join();
-        report.invalid = self.invalid(&totals, &course);
-        report.remaining_s = Some(0.0);
-        let report = Arc::new(report);
+        stand.state = if was_stopped { RunState::Stopped } else { RunState::Finished };
+        stand.remaining = Some(Duration::ZERO);
+        let report = Arc::new(self.report(&ready, &totals, &stand));
         reports.send_replace(Arc::clone(&report));
         Ok(report)
     }
@@ -141,46 +162,46 @@ impl Run {
     fn count(
         &self,
         totals: &mut Totals,
-        seen: &crate::stats::Snapshot,
-        took: Duration,
-        course: &mut Course,
-        drive: &Drive,
+        second: &Second,
+        stand: &mut Stand,
+        (level, is_changing, left): (f64, bool, Option<Duration>),
     ) {
-        let (level, is_changing, left) = drive.stands();
-        course.state = match left {
+        stand.remaining = left;
+        stand.state = match left {
             Some(left) if left.is_zero() => RunState::Stopping,
             _ if is_changing => RunState::Ramping,
             _ => RunState::Holding,
         };
         let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let mut point = Point {
-            at_s: course.began.elapsed().as_secs_f64(),
+            at_s: stand.began.elapsed().as_secs_f64(),
             unix_s: unix.as_secs_f64(),
             rate: matches!(self.plan.load, Load::Rate { .. }).then_some(level),
-            generator_cpu_percent: course.meter.lap(),
+            generator_cpu_percent: stand.generator.cpu_percent,
             ..Point::default()
         };
         if let Some(needs) = &self.needs {
             needs.fill(&mut point);
         }
-        totals.add(seen, took, point);
+        totals.add(&second.seen, second.took, point);
     }
 
-    fn report(&self, ready: &Report, totals: &Totals, course: &Course, drive: &Drive) -> Report {
-        let elapsed = course.began.elapsed();
+    fn report(&self, ready: &Report, totals: &Totals, stand: &Stand) -> Report {
+        let elapsed = stand.began.elapsed();
         let (total, tasks) = totals.reports(elapsed);
         let mut report = Report {
             elapsed_s: elapsed.as_secs_f64(),
-            remaining_s: drive.stands().2.map(|left| left.as_secs_f64()),
-            state: course.state,
-            invalid: self.invalid(totals, course),
+            remaining_s: stand.remaining.map(|left| left.as_secs_f64()),
+            state: stand.state,
+            invalid: self.invalid(totals, &stand.generator),
             total,
             tasks,
             failures: totals.failures(),
             history: totals.history().to_vec(),
             instances: self.instances(totals),
-            generator: course.meter.usage(),
+            generator: stand.generator.usage,
             late: totals.all().late,
+            workers: stand.generator.workers.clone(),
             ..ready.clone()
         };
         report.promises = self.promises.iter().map(|promise| promise.judge(&report)).collect();
@@ -214,9 +235,9 @@ impl Run {
     }
 
     /// Says why the figures must not be believed.
-    fn invalid(&self, totals: &Totals, course: &Course) -> Vec<String> {
+    fn invalid(&self, totals: &Totals, generator: &Standing) -> Vec<String> {
         let all = totals.all();
-        let is_much = |n: u64| n as f64 * 100.0 > all.sent as f64 * LATE_PERCENT;
+        let is_much = |n: u64| is_much(n, all.sent);
         let mut why = Vec::new();
         if is_much(all.late) {
             let (late, sent) = (all.late, all.sent);
@@ -232,12 +253,19 @@ impl Run {
                 "{waited} requests waited for one of {connections} connections, and {unsent} were never sent: give --connections more, or the target is slower than the rate"
             ));
         }
-        why.extend(course.meter.invalid());
-        if course.n_lost > 0 {
-            why.push(format!("{} threads of the generator were lost: see its errors above", course.n_lost));
-        }
+        why.extend(generator.invalid.iter().cloned());
         why
     }
+}
+
+/// Whether so many of `sent` requests were late that the figures are not to be believed.
+pub(crate) fn is_much(late: u64, sent: u64) -> bool {
+    late as f64 * 100.0 > sent as f64 * LATE_PERCENT
+}
+
+/// Waits for the wish to end it before it has begun.
+async fn stop(control: &mut mpsc::Receiver<Control>) {
+    while next(control).await != Control::Stop {}
 }
 
 /// Waits for a wish; for ever if nobody can have one.

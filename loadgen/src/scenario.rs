@@ -23,6 +23,7 @@ use self::document::{Findings, Table};
 pub use self::prepare::{Prepared, Preparing};
 pub use self::settings::{Promise, Settings};
 pub use self::single::{RowsOf, Single};
+use crate::files::Files;
 
 /// What users do, and what else the file says of the run.
 #[derive(Debug)]
@@ -38,9 +39,8 @@ impl Scenario {
     ///
     /// # Errors
     /// Everything that is wrong with it, with lines and columns.
-    pub fn load(file: &Path) -> Result<Self, ScenarioError> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|e| ScenarioError { wrong: vec![format!("{}: {e}", file.display())] })?;
+    pub fn load(files: &Files, file: &Path) -> Result<Self, ScenarioError> {
+        let text = files.text(file).map_err(|e| ScenarioError { wrong: vec![format!("{}: {e}", file.display())] })?;
         Self::parse(file, text)
     }
 

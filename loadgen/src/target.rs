@@ -7,7 +7,6 @@ mod follow;
 pub mod usage;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use drover_core::id::InstanceId;
@@ -17,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use self::find::resolve;
 use crate::body::OpenApi;
+use crate::drive::Pem;
 use crate::guard::Foreign;
 
 /// Where a gateway listens unless somebody says otherwise: that of `drover up`.
@@ -33,8 +33,8 @@ pub struct TargetSpec {
     pub via: Via,
     /// The key that gateway and functions ask for.
     pub key: Option<String>,
-    /// The certificates, PEM, of those who may have signed the target's; those of the system by default.
-    pub ca_file: Option<PathBuf>,
+    /// The certificates of those who may have signed the target's; those of the system by default.
+    pub ca: Option<Pem>,
     /// Whether any certificate is good.
     pub insecure: bool,
     /// Whether a URL may lead out of private networks.

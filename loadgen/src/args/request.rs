@@ -7,12 +7,14 @@ use clap::Args;
 use http::header::{AUTHORIZATION, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use loadgen::body::Order;
-use loadgen::drive::{Protocol, Settings, Tls};
+use loadgen::drive::{Pem, Protocol, Settings, Tls};
+use loadgen::files::Files;
 use loadgen::scenario::{RowsOf, Scenario, Single};
 use loadgen::target::{Target, TargetSpec, Via};
+use serde::{Deserialize, Serialize};
 
 /// What is sent, to whom, and how.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 #[command(next_help_heading = "Requests")]
 pub(crate) struct RequestArgs {
     /// A scenario: tasks, steps, checks; see docs/loadgen-scenario.md.
@@ -26,6 +28,7 @@ pub(crate) struct RequestArgs {
     pub(crate) exclude_tags: Vec<String>,
     /// GET without a body and POST with one by default.
     #[arg(short = 'm', long)]
+    #[serde(with = "method")]
     method: Option<Method>,
     /// A body; `{{row.NAME}}` in it is a field of --rows-from. Default: drawn from a function's own schema.
     #[arg(short, long, value_name = "BODY")]
@@ -75,7 +78,7 @@ pub(crate) struct RequestArgs {
 }
 
 /// As [`Order`].
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, clap::ValueEnum, Serialize, Deserialize)]
 enum RowOrder {
     /// One after the other.
     Sequential,
@@ -91,15 +94,23 @@ fn is_url(target: &str) -> bool {
 }
 
 impl RequestArgs {
+    /// Reads the certificates of those who may have signed the target's.
+    pub(crate) fn ca(&self, files: &Files) -> Result<Option<Pem>> {
+        let Some(file) = &self.ca_file else { return Ok(None) };
+        let name = file.display().to_string();
+        let text = files.read(file).with_context(|| name.clone())?;
+        Ok(Some(Pem { file: name, text }))
+    }
+
     /// Says what is to be loaded.
-    pub(crate) fn target(&self, target: &str, scenario: Option<&Scenario>) -> TargetSpec {
+    pub(crate) fn target(&self, target: &str, scenario: Option<&Scenario>, ca: Option<Pem>) -> TargetSpec {
         let draws = scenario.map_or(self.draws(target) || self.rows_from.is_some(), Scenario::reads_schema);
         TargetSpec {
             target: target.to_owned(),
             gateway: self.gateway.clone(),
             via: if self.direct { Via::Instances } else { Via::Gateway },
             key: self.key.clone(),
-            ca_file: self.ca_file.clone(),
+            ca,
             insecure: self.insecure,
             i_own_this_target: self.i_own_this_target,
             reads_schema: draws,
@@ -133,7 +144,7 @@ impl RequestArgs {
     }
 
     /// Says how requests are sent.
-    pub(crate) fn settings(&self, target: &Target) -> Result<Settings> {
+    pub(crate) fn settings(&self, target: &Target, ca: Option<&Pem>) -> Result<Settings> {
         let mut settings =
             Settings { keep_alive: !self.no_keep_alive, headers: self.headers()?, ..Settings::default() };
         settings.threads = self.threads.unwrap_or(settings.threads);
@@ -144,7 +155,7 @@ impl RequestArgs {
             settings.protocol = Protocol::H2;
         }
         if target.tls {
-            settings.tls = Some(Tls::new(&target.host, self.ca_file.as_deref(), self.insecure, settings.protocol)?);
+            settings.tls = Some(Tls::new(&target.host, ca, self.insecure, settings.protocol)?);
         }
         Ok(settings)
     }
@@ -163,5 +174,20 @@ impl RequestArgs {
             headers.insert(name, value.trim().parse().with_context(wrong)?);
         }
         Ok(headers)
+    }
+}
+
+/// A method as text.
+mod method {
+    use http::Method;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    pub(super) fn serialize<S: Serializer>(method: &Option<Method>, to: S) -> Result<S::Ok, S::Error> {
+        method.as_ref().map(Method::as_str).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Method>, D::Error> {
+        let text = Option::<String>::deserialize(from)?;
+        text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
     }
 }

@@ -1,12 +1,13 @@
 //! Rows of a CSV or JSONL file, read and checked before the run begins.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use bytes::Buf as _;
 use serde_json::{Map, Value};
 
 use super::Shape;
+use crate::files::Files;
 
 /// Broken rows that a message lists.
 const LISTED_MAX: usize = 5;
@@ -78,14 +79,20 @@ impl Rows {
     ///
     /// # Errors
     /// [`RowsError`], which names the file and the lines.
-    pub fn read(file: &Path, columns: &[String], shape: Option<&Shape>, broken: Broken) -> Result<Self, RowsError> {
+    pub fn read(
+        files: &Files,
+        file: &Path,
+        columns: &[String],
+        shape: Option<&Shape>,
+        broken: Broken,
+    ) -> Result<Self, RowsError> {
         let io = |source| RowsError::File { file: file.into(), source };
         let name = file.to_string_lossy().to_lowercase();
         let plain = name.strip_suffix(".gz");
-        let opened = File::open(file).map_err(io)?;
+        let content = files.read(file).map_err(io)?.reader();
         let reader: Box<dyn Read> = match plain {
-            Some(_) => Box::new(flate2::read::MultiGzDecoder::new(opened)),
-            None => Box::new(opened),
+            Some(_) => Box::new(flate2::read::MultiGzDecoder::new(content)),
+            None => Box::new(content),
         };
         let reader = BufReader::new(reader);
         let mut notes = Vec::new();

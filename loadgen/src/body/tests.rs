@@ -4,6 +4,7 @@ use expect_test::expect;
 use serde_json::json;
 
 use super::*;
+use crate::files::Files;
 
 /// The document of the probe, as the SDK publishes it.
 fn probe() -> OpenApi {
@@ -107,7 +108,7 @@ fn what_is_spoilt_does_not_fit_and_every_kind_of_fault_is_there() {
 fn rows_are_sent_in_order_shuffled_or_sampled() {
     let text: String = (0..100).map(|n| format!("{{\"n\":{n}}}\n")).collect();
     let (_folder, path) = file("rows.jsonl", &text);
-    let rows = Rows::read(&path, &[], None, Broken::Error).unwrap();
+    let rows = Rows::read(&Files::Here, &path, &[], None, Broken::Error).unwrap();
     let sent = |order, making: &Making, n: usize| {
         let bodies = Bodies::from_rows(&rows, order, None, making);
         let mut rng = Rng::with_seed(5);
@@ -137,7 +138,7 @@ fn cells_become_what_the_request_takes() {
         "length,count,text,colour,act,species\n12,3,7,red,,Adelie\n0.5,0,\"a, b\",green,fail,Gentoo\n",
     );
     let shape = probe().request("POST", "/predict").unwrap();
-    let rows = Rows::read(&path, &[], Some(&shape), Broken::Error).unwrap();
+    let rows = Rows::read(&Files::Here, &path, &[], Some(&shape), Broken::Error).unwrap();
     let all: Vec<_> = rows.values().map(ToString::to_string).collect();
     assert_eq!(
         all,
@@ -155,7 +156,7 @@ fn broken_rows_are_told_with_their_lines() {
     let (_folder, path) = file("rows.csv", text);
     let shape = probe().request("POST", "/predict").unwrap();
     let said = |broken| {
-        Rows::read(&path, &[], Some(&shape), broken)
+        Rows::read(&Files::Here, &path, &[], Some(&shape), broken)
             .map_err(|e| e.to_string().replace(path.to_str().unwrap(), "rows.csv"))
     };
     expect![[r#"
@@ -170,7 +171,7 @@ fn broken_rows_are_told_with_their_lines() {
     assert_eq!(said(Broken::Send).unwrap().values().len(), 3);
 
     let (_folder, path) = file("rows.jsonl", "{\"length\":1}\n\n[1]\n{\"length\":\n");
-    let wrong = Rows::read(&path, &[], Some(&shape), Broken::Error).unwrap_err().to_string();
+    let wrong = Rows::read(&Files::Here, &path, &[], Some(&shape), Broken::Error).unwrap_err().to_string();
     expect![[r#"
         3 rows are broken
           rows.jsonl:1: `count` is missing; `text` is missing; `colour` is missing
@@ -183,10 +184,10 @@ fn broken_rows_are_told_with_their_lines() {
 fn rows_of_a_packed_file_are_read_and_a_column_that_is_not_there_is_told() {
     let penguins = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/penguins/data/penguins.csv.gz");
     let columns = ["bill_length_mm".to_owned(), "body_mass_g".to_owned()];
-    let rows = Rows::read(&penguins, &columns, None, Broken::Skip).unwrap();
+    let rows = Rows::read(&Files::Here, &penguins, &columns, None, Broken::Skip).unwrap();
     assert!(rows.values().len() > 300);
     assert_eq!(rows.columns().collect::<Vec<_>>(), columns);
-    let wrong = Rows::read(&penguins, &["bill_lenght_mm".to_owned()], None, Broken::Skip).unwrap_err();
+    let wrong = Rows::read(&Files::Here, &penguins, &["bill_lenght_mm".to_owned()], None, Broken::Skip).unwrap_err();
     assert!(wrong.to_string().ends_with("has no column `bill_lenght_mm`; near: `bill_length_mm`"), "{wrong}");
 }
 

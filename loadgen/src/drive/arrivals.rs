@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -15,13 +16,15 @@ use super::alarm::Alarm;
 use super::client::{Client, Start};
 use super::course::Course;
 use super::here::Here;
-use super::schedule::Schedule;
+use super::schedule::{Schedule, Share};
 use crate::plan::{Arrivals, Load};
 
 /// Lanes of one thread. The one that was used last is used next, so that those that are not needed stay idle.
 struct Lanes {
     here: Rc<Here>,
-    most: usize,
+    /// Which part of the connections is this thread's, and how many that may be.
+    share: Cell<Share>,
+    most: Cell<usize>,
     idle: RefCell<Vec<Rc<Lane>>>,
     /// When requests were due for which no lane was free.
     queue: RefCell<VecDeque<Instant>>,
@@ -47,23 +50,40 @@ pub(super) async fn run(here: &Rc<Here>, course: &mut watch::Receiver<Course>) -
     let alarm = Alarm::new()?;
     let lanes = Rc::new(Lanes {
         here: Rc::clone(here),
-        most: here.share.count(*connections).max(1),
+        share: Cell::new(here.thread),
+        most: Cell::new(1),
         idle: RefCell::default(),
         queue: RefCell::default(),
         all: RefCell::default(),
         n_given: Cell::new(0),
         stop: Cell::new(false),
     });
+    let mut reached = Duration::ZERO;
     loop {
         let now_course = course.borrow_and_update().clone();
-        let arrivals = if now_course.is_changed && matches!(arrivals, Arrivals::Replay(_)) {
-            &Arrivals::Constant
-        } else {
-            arrivals
-        };
-        let schedule = Schedule::new(arrivals, now_course.from, &now_course.stages, here.share, here.plan.seed);
-        if follow(&lanes, &alarm, &now_course, schedule, course).await? {
+        if now_course.is_over(reached) {
             break;
+        }
+        let leg = now_course.leg(reached).cloned();
+        let share = leg.as_ref().and_then(|leg| leg.share);
+        let share = share.map(|share| share.split(here.thread.index, here.thread.of));
+        if let Some(share) = share {
+            lanes.share.set(share);
+            lanes.most.set(share.count(*connections).max(1));
+        }
+        let schedule = leg.zip(share).map(|(leg, share)| {
+            let arrivals = match arrivals {
+                Arrivals::Replay(_) if leg.is_changed => &Arrivals::Constant,
+                arrivals => arrivals,
+            };
+            let schedule = Schedule::new(arrivals, leg.from, &leg.stages, share, here.plan.seed);
+            schedule.map(move |due| leg.began.saturating_add(due))
+        });
+        let from = reached;
+        let due = schedule.into_iter().flatten().skip_while(move |due| *due < from);
+        match follow(&lanes, &alarm, now_course.ends(reached), due, course, &mut reached).await? {
+            ControlFlow::Continue(()) => {}
+            ControlFlow::Break(()) => break,
         }
     }
     // What was given to a lane is sent, even if the lane has had no turn yet.
@@ -79,31 +99,41 @@ pub(super) async fn run(here: &Rc<Here>, course: &mut watch::Receiver<Course>) -
     Ok(lanes.all.take())
 }
 
-/// Sends what is due until the course's end, or until it changes; whether it was its end.
+/// Sends what is due before `ends`, or until the course changes, and says in `reached` how far it came; whether
+/// there may be more.
 async fn follow(
     lanes: &Rc<Lanes>,
     alarm: &Alarm,
-    now_course: &Course,
-    schedule: Schedule,
+    ends: Option<Duration>,
+    due: impl Iterator<Item = Duration>,
     course: &mut watch::Receiver<Course>,
-) -> io::Result<bool> {
-    let is_due = |due: &Duration| now_course.began.checked_add(*due);
-    let mut schedule =
-        schedule.map_while(|due| is_due(&due)).take_while(|due| now_course.end.is_none_or(|end| *due < end));
+    reached: &mut Duration,
+) -> io::Result<ControlFlow<()>> {
+    let began = lanes.here.began;
+    let goes_on = |changed: Result<(), _>| changed.map_or(ControlFlow::Break(()), ControlFlow::Continue);
+    // What is due after all that a clock can say is never due.
+    let mut due = due.take_while(|due| ends.is_none_or(|ends| *due < ends) && began.checked_add(*due).is_some());
     loop {
-        let next = schedule.next();
+        let next = due.next();
         // After the last one the run still has its end, or goes on without one until somebody ends it.
-        let Some(until) = next.or(now_course.end) else {
-            return Ok(course.changed().await.is_err());
+        let Some(at) = next.or(ends).and_then(|at| began.checked_add(at)) else {
+            return Ok(goes_on(course.changed().await));
         };
         tokio::select! {
             biased;
-            changed = course.changed() => return Ok(changed.is_err()),
-            rung = alarm.until(until) => rung?,
+            changed = course.changed() => return Ok(goes_on(changed)),
+            rung = alarm.until(at) => rung?,
         }
         match next {
-            Some(due) => lanes.send(due),
-            None => return Ok(true),
+            Some(due) => {
+                lanes.send(at);
+                // It is not sent again if the course changes now.
+                *reached = due + Duration::from_nanos(1);
+            }
+            None => {
+                *reached = ends.unwrap_or(*reached);
+                return Ok(ControlFlow::Continue(()));
+            }
         }
     }
 }
@@ -116,9 +146,9 @@ impl Lanes {
             return;
         }
         let open = self.all.borrow().len();
-        if open < self.most {
+        if open < self.most.get() {
             let lane = Lane::new(due);
-            let id = self.here.share.index + open * self.here.share.of;
+            let id = self.share.get().index + open * self.share.get().of;
             let task = tokio::task::spawn_local(drive(Rc::clone(self), Rc::new(lane), id));
             self.all.borrow_mut().push(task);
             self.here.users.set(open as u64 + 1);

@@ -35,8 +35,6 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// Headers of every request, `Host` among them for HTTP/1.1.
     pub headers: HeaderMap,
-    /// Which part of the load this process is to put on. Default: all of it.
-    pub share: Share,
 }
 
 /// What is spoken.
@@ -52,7 +50,10 @@ pub enum Protocol {
 /// What all users of one thread share.
 pub(super) struct Here {
     pub(super) settings: Settings,
-    pub(super) share: Share,
+    /// Which of the process's threads this is.
+    pub(super) thread: Share,
+    /// When the run begins.
+    pub(super) began: Instant,
     pub(super) work: Arc<dyn Work>,
     pub(super) plan: Arc<Plan>,
     pub(super) uris: Uris,
@@ -110,7 +111,6 @@ impl Default for Settings {
             keep_alive: true,
             tls: None,
             headers: HeaderMap::new(),
-            share: Share::ALL,
         }
     }
 }

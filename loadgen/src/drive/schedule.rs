@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::plan::{Arrivals, Stage};
 
 /// A part of a whole: every `of`th request, from the `index`th on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     /// Which part, from 0.
     pub index: usize,
@@ -49,6 +51,12 @@ struct Piece {
     from: f64,
     to: f64,
     takes: Option<Duration>,
+}
+
+impl Default for Share {
+    fn default() -> Self {
+        Self::ALL
+    }
 }
 
 impl Share {

@@ -28,7 +28,8 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// What a thread is made of.
 pub(super) struct Seed {
-    pub(super) share: Share,
+    pub(super) thread: Share,
+    pub(super) began: Instant,
     pub(super) settings: Settings,
     pub(super) work: Arc<dyn Work>,
     pub(super) plan: Arc<Plan>,
@@ -49,11 +50,12 @@ pub(super) fn run(seed: Seed) {
 }
 
 async fn load(seed: Seed) -> io::Result<()> {
-    let Seed { share, settings, work, plan, uris, mut endpoints, mut course, seconds } = seed;
+    let Seed { thread, began, settings, work, plan, uris, mut endpoints, mut course, seconds } = seed;
     let n_tasks = work.tasks().len();
     let here = Rc::new(Here {
         settings,
-        share,
+        thread,
+        began,
         work,
         plan,
         uris,
@@ -66,9 +68,9 @@ async fn load(seed: Seed) -> io::Result<()> {
     });
     here.places.set(Arc::clone(&endpoints.borrow_and_update()));
     let follower = tokio::task::spawn_local(follow(Rc::clone(&here), endpoints));
-    let began = course.borrow().run_began;
     tokio::time::sleep_until(began.into()).await;
-    let number = Rc::new(Cell::new(0));
+    // Who comes while the run goes on has seen nothing of what was before.
+    let number = Rc::new(Cell::new(began.elapsed().as_secs()));
     let ticker = tokio::task::spawn_local(tell(Rc::clone(&here), began, seconds.clone(), Rc::clone(&number)));
     let tasks = match here.plan.load {
         Load::Users(_) => users::run(&here, &mut course).await,
@@ -78,7 +80,7 @@ async fn load(seed: Seed) -> io::Result<()> {
     ticker.abort();
     follower.abort();
     // Who listens has gone only if nobody wants to know.
-    let _gone = seconds.send(Second { number: number.get(), is_last: true, seen: look(&here) });
+    let _gone = seconds.send(Second { thread: thread.index, number: None, seen: look(&here) });
     if has_panicked { Err(io::Error::other("a script has panicked")) } else { Ok(()) }
 }
 
@@ -103,7 +105,7 @@ async fn finish(here: &Here, tasks: Vec<JoinHandle<()>>) -> bool {
 async fn tell(here: Rc<Here>, began: Instant, seconds: mpsc::UnboundedSender<Second>, number: Rc<Cell<u64>>) {
     loop {
         tokio::time::sleep_until((began + Duration::from_secs(number.get() + 1)).into()).await;
-        let second = Second { number: number.get(), is_last: false, seen: look(&here) };
+        let second = Second { thread: here.thread.index, number: Some(number.get()), seen: look(&here) };
         number.set(number.get() + 1);
         if seconds.send(second).is_err() {
             return;

@@ -1,8 +1,8 @@
 //! How TLS is spoken, and whom it believes.
 
-use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
@@ -19,6 +19,15 @@ pub struct Tls {
     pub config: Arc<ClientConfig>,
     /// Whose certificate is wanted.
     pub name: ServerName<'static>,
+}
+
+/// Certificates, PEM.
+#[derive(Debug, Clone)]
+pub struct Pem {
+    /// Where they are from, in words.
+    pub file: String,
+    /// What stands there.
+    pub text: Bytes,
 }
 
 /// Why TLS cannot be spoken.
@@ -41,19 +50,19 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Makes it for `host`, which may have a port. Believes those whose certificates are in `ca_file`, PEM, or
+    /// Makes it for `host`, which may have a port. Believes those whose certificates are in `ca`, or
     /// whom the system believes, or anybody if it is `insecure`.
     ///
     /// # Errors
     /// A file or a host that cannot be used.
-    pub fn new(host: &str, ca_file: Option<&Path>, insecure: bool, protocol: Protocol) -> Result<Self, TlsError> {
+    pub fn new(host: &str, ca: Option<&Pem>, insecure: bool, protocol: Protocol) -> Result<Self, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let builder =
             ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
         let mut config = if insecure {
             builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth()
-        } else if let Some(file) = ca_file {
-            builder.with_root_certificates(roots(file)?).with_no_client_auth()
+        } else if let Some(pem) = ca {
+            builder.with_root_certificates(roots(pem)?).with_no_client_auth()
         } else {
             builder.with_platform_verifier()?.with_no_client_auth()
         };
@@ -66,13 +75,10 @@ impl Tls {
     }
 }
 
-fn roots(file: &Path) -> Result<RootCertStore, TlsError> {
-    let wrong = |reason: &dyn std::fmt::Display| TlsError::File {
-        file: file.display().to_string(),
-        reason: reason.to_string(),
-    };
+fn roots(pem: &Pem) -> Result<RootCertStore, TlsError> {
+    let wrong = |reason: &dyn std::fmt::Display| TlsError::File { file: pem.file.clone(), reason: reason.to_string() };
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|e| wrong(&e))? {
+    for certificate in CertificateDer::pem_slice_iter(&pem.text) {
         roots.add(certificate.map_err(|e| wrong(&e))?).map_err(|e| wrong(&e))?;
     }
     if roots.is_empty() { Err(wrong(&"there is no certificate in it")) } else { Ok(roots) }

@@ -36,15 +36,16 @@ struct State {
 pub(super) async fn run(here: &Rc<Here>, course: &mut watch::Receiver<Course>) -> Vec<JoinHandle<()>> {
     let (mut members, mut leaving, mut born) = (Vec::<Member>::new(), Vec::new(), 0_usize);
     loop {
-        let now = Instant::now();
-        let (level, is_changing, is_over) = {
+        let now = here.began.elapsed();
+        let (level, is_changing, is_over, share) = {
             let course = course.borrow_and_update();
             let (level, is_changing) = course.level(now);
-            (level, is_changing, course.is_over(now))
+            (level, is_changing, course.is_over(now), course.leg(now).and_then(|leg| leg.share))
         };
-        let wanted = if is_over { 0 } else { here.share.count(whole(level)) };
+        let share = share.filter(|_| !is_over).map(|share| share.split(here.thread.index, here.thread.of));
+        let wanted = share.map_or(0, |share| share.count(whole(level)));
         while members.len() < wanted {
-            members.push(begin(here, here.share.index + born * here.share.of));
+            members.push(begin(here, share.map_or(0, |share| share.index + born * share.of)));
             born += 1;
         }
         leaving.retain(|task: &JoinHandle<()>| !task.is_finished());

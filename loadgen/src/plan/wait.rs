@@ -5,10 +5,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use drover_core::units::parse_duration;
+use serde::{Deserialize, Serialize};
 
 /// How long a user waits after an iteration. As text it is a time or a function of Locust's name:
 /// `1s`, `between(1s, 5s)`, `constant_pacing(1s)`, `exponential(1s)`; a number alone is seconds, as in Locust.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Wait {
     /// Not at all.
     #[default]

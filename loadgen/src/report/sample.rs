@@ -171,5 +171,14 @@ fn promise(promise: &str, task: Option<&str>, seen: &str, kept: Option<bool>) ->
 }
 
 fn worker(id: &str, lost: bool, requests: u64, usage: Usage) -> WorkerReport {
-    WorkerReport { id: id.into(), address: "127.0.0.1:5557".into(), lost, requests, usage, late: 6 }
+    WorkerReport {
+        id: id.into(),
+        address: "127.0.0.1:5557".into(),
+        lost,
+        requests,
+        usage,
+        late: 6,
+        clock_ahead_ms: -12.5,
+        round_trip_ms: 0.25,
+    }
 }

@@ -14,12 +14,16 @@ use super::template::{Form, Names, Scope, Template};
 use super::user::User;
 use super::{Scenario, ScenarioError};
 use crate::body::pick::Picker;
-use crate::body::{Bodies, Making, OpenApi, Rows, Shape, Share};
+use crate::body::{Bodies, Making, OpenApi, Rows, Shape};
+use crate::drive::Share;
+use crate::files::Files;
 use crate::work::{Failure, Reads, Script, Work};
 
 /// What a scenario must know of the run to be prepared.
 #[derive(Debug, Clone, Default)]
 pub struct Preparing<'a> {
+    /// Where files come from; this machine by default.
+    pub files: &'a Files,
     /// The target's OpenAPI document, if it has one.
     pub openapi: Option<&'a OpenApi>,
     /// What stands before every path.
@@ -189,7 +193,7 @@ impl Maker<'_> {
     fn data_set<'s>(&self, data: &Data, mut steps: impl Iterator<Item = &'s Step>) -> Option<DataSet> {
         let is_body = |step: &&Step| matches!(&step.body, Body::Data(name, _) if *name == data.name);
         let shape = steps.find(is_body).and_then(|step| self.shape(step).ok());
-        let rows = Rows::read(&data.file, &data.columns, shape.as_ref(), data.broken);
+        let rows = Rows::read(self.how.files, &data.file, &data.columns, shape.as_ref(), data.broken);
         let rows = rows.map_err(|e| self.findings.add(data.at, e.to_string())).ok()?;
         let picker = Picker::new(rows.values().len(), data.order, self.how.seed, self.how.share);
         Some(DataSet { rows, picker })

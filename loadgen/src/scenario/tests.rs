@@ -102,7 +102,7 @@ order = "suffled"
         shop.toml:1:1: `users` and `rate` do not go together: keep one
         shop.toml:1:1: there is no [[tasks]]: give one at least"#]],
     );
-    let missing = Scenario::load(Path::new("/nowhere/shop.toml")).unwrap_err().to_string();
+    let missing = Scenario::load(&Files::Here, Path::new("/nowhere/shop.toml")).unwrap_err().to_string();
     assert!(missing.starts_with("/nowhere/shop.toml: "), "{missing}");
 }
 

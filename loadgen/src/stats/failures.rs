@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::work::Failure;
 
 /// Kinds that are told apart.
@@ -18,7 +20,7 @@ pub struct Failures {
 }
 
 /// What failures have in common that are counted as one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Kind {
     /// The task.
     pub task: usize,
@@ -29,7 +31,7 @@ pub struct Kind {
 }
 
 /// What was seen of a kind.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Seen {
     /// How often.
     pub count: u64,
@@ -38,6 +40,14 @@ pub struct Seen {
 }
 
 impl Failures {
+    /// Puts kinds together, as many as are told apart.
+    #[must_use]
+    pub fn of(kinds: impl IntoIterator<Item = (Kind, Seen)>) -> Self {
+        let mut all = Self::default();
+        all.add(&Self { kinds: kinds.into_iter().collect() });
+        all
+    }
+
     /// Counts a failure and the body that came with it.
     pub fn note(&mut self, task: usize, failure: &Failure, body: &[u8]) {
         let seen = self.seen(Kind { task, kind: failure.kind.clone(), detail: failure.detail.clone() });

@@ -53,9 +53,9 @@ pub(super) fn client(spec: &TargetSpec) -> Result<Client, TargetError> {
     let _chosen_before = rustls::crypto::ring::default_provider().install_default();
     let tls = |e: reqwest::Error| TargetError::Tls(cause(&e));
     let mut builder = Client::builder().no_proxy().connect_timeout(CONNECT_LIMIT);
-    if let Some(file) = &spec.ca_file {
-        let pem = std::fs::read(file).map_err(|e| TargetError::Tls(format!("{}: {e}", file.display())))?;
-        builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem).map_err(tls)?);
+    if let Some(pem) = &spec.ca {
+        let wrong = |e| TargetError::Tls(format!("{}: {}", pem.file, cause(&e)));
+        builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem.text).map_err(wrong)?);
     }
     if spec.insecure {
         builder = builder.tls_danger_accept_invalid_certs(true);

@@ -10,9 +10,9 @@ use tokio::process::{Child, Command};
 
 use crate::server::Server;
 
-fn loadgen(words: &[&str]) -> Command {
+pub(crate) fn loadgen(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
-    command.args(words).env_remove("DROVER_KEY").env_remove("DROVER_GATEWAY");
+    command.args(words).env_remove("DROVER_KEY").env_remove("DROVER_GATEWAY").env_remove("LOADGEN_KEY");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }

@@ -1,13 +1,13 @@
 //! Users, arrivals and connections.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use loadgen::control::Control;
-use loadgen::drive::{Drive, Protocol, Settings, Share, Tls};
+use loadgen::drive::{Course, Drive, Protocol, Settings, Share, Tls};
 use loadgen::plan::{Arrivals, Load, Plan, Stage, Wait};
 use loadgen::stats::{Snapshot, Tally};
 use loadgen::target::Target;
@@ -88,8 +88,12 @@ pub(crate) fn two_threads() -> Settings {
 }
 
 async fn run(target: &Target, plan: &Plan, settings: &Settings) -> Snapshot {
-    let drive = Drive::start(&Get::work("/x"), target, plan, settings, Duration::ZERO).unwrap();
+    let drive = begin(target, plan, settings, Course::new(plan));
     drain(drive).await
+}
+
+fn begin(target: &Target, plan: &Plan, settings: &Settings, course: Course) -> Drive {
+    Drive::start(&Get::work("/x"), target, plan, settings, Instant::now(), course).unwrap()
 }
 
 /// Waits for the end, and returns all that was seen; all that holds of every run is checked.
@@ -271,14 +275,8 @@ async fn what_waits_for_a_connection_counts_from_when_it_was_due() {
 async fn a_person_changes_users_and_ends_the_run() {
     let server = Server::ok().await;
     let plan = Plan { run_time: None, wait: Wait::Constant(Duration::from_millis(10)), ..users(2.0, 1.0) };
-    let mut drive = Drive::start(
-        &Get::work("/x"),
-        &server.target(),
-        &plan,
-        &Settings { threads: 1, ..two_threads() },
-        Duration::ZERO,
-    )
-    .unwrap();
+    let settings = Settings { threads: 1, ..two_threads() };
+    let mut drive = begin(&server.target(), &plan, &settings, Course::new(&plan));
     assert_eq!(drive.second().await.unwrap().seen.users, 2);
     drive.follow(Control::Users { count: 5, spawn_rate: 0.0 });
     drive.follow(Control::Rate(7.0));
@@ -302,8 +300,8 @@ async fn shares_of_workers_are_the_whole() {
     let plan = rate(101.0, 1.0, 10);
     let mut sent = 0;
     for worker in 0..3 {
-        let settings = Settings { share: Share::ALL.split(worker, 3), ..two_threads() };
-        sent += run(&server.target(), &plan, &settings).await.sent;
+        let course = Course::new(&plan).of(|_| Some(Share { index: worker, of: 3 }));
+        sent += drain(begin(&server.target(), &plan, &two_threads(), course)).await.sent;
     }
     assert_eq!((sent, server.requests()), (101, 101));
 }

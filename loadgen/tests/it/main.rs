@@ -10,6 +10,7 @@
 mod command;
 mod crew;
 mod drive;
+mod fleet;
 mod run;
 mod scenario;
 mod server;

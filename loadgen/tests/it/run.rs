@@ -26,6 +26,7 @@ fn run(server: &Server, plan: Plan, promises: &str) -> Run {
         abort_on_fail: false,
         described: BTreeMap::from([("users".to_owned(), "3".to_owned())]),
         needs: None,
+        fleet: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use drover_testkit::{Instance, Probe, built};
+use loadgen::files::Files;
 use loadgen::scenario::{Preparing, Scenario, Single};
 use loadgen::target::{Target, TargetSpec, resolve};
 use serde_json::{Map, Value, json};
@@ -75,7 +76,7 @@ async fn the_example_of_the_documentation_runs() {
 
     let penguins = Instance::start(Instance::command(&built(&["penguins"]).join("penguins"))).await;
     let target = target(&penguins.url).await;
-    let scenario = Scenario::load(&file).unwrap();
+    let scenario = Scenario::load(&Files::Here, &file).unwrap();
     assert_eq!(scenario.settings.target.as_deref(), Some("penguins"));
     assert_eq!(scenario.settings.promises.len(), 2);
     let work = scenario.prepare(&preparing(&target)).unwrap();
