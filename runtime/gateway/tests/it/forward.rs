@@ -36,6 +36,34 @@ async fn a_request_reaches_the_instance_as_it_was_sent() {
 }
 
 #[tokio::test]
+async fn many_requests_on_one_http_2_connection_without_tls_are_passed_on_at_once() {
+    let (house, backend) = (House::start(Settings::default()).await, Backend::start().await);
+    house.script.show(&[(backend.address, Ready)]);
+    let client = drover_testkit::client_builder().http2_prior_knowledge().build().unwrap();
+    let call = |path: &str, body: Vec<u8>| {
+        let request = client.post(format!("http://{}{path}", house.address)).body(body);
+        tokio::spawn(async move {
+            let answer = request.send().await.unwrap();
+            let (version, status) = (answer.version(), answer.status().as_u16());
+            (version, status, answer.text().await.unwrap())
+        })
+    };
+    let large = vec![b'x'; 1 << 20];
+    let held: Vec<_> = (0..20).map(|_| call("/functions/penguins/hold", large.clone())).collect();
+    let all_wait = async || (backend.n_held.load(Ordering::SeqCst) == 20).then_some(());
+    eventually("all are with the instance at once", all_wait).await;
+    let (version, status, _) = call("/functions/nobody/", Vec::new()).await.unwrap();
+    assert_eq!((version, status), (http::Version::HTTP_2, 404));
+    backend.release.cancel();
+    for answer in held {
+        let (version, status, seen) = answer.await.unwrap();
+        assert_eq!((version, status), (http::Version::HTTP_2, 200));
+        // The instance is asked by HTTP/1.1, by the name that the client used.
+        assert!(seen.contains(&format!("host: {}\n", house.address)) && seen.ends_with("xxxx"), "{:.300}", seen);
+    }
+}
+
+#[tokio::test]
 async fn connections_to_instances_are_used_again() {
     let (house, backend) = (House::start(Settings::default()).await, Backend::start().await);
     house.script.show(&[(backend.address, Ready)]);
