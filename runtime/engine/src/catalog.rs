@@ -78,6 +78,8 @@ pub struct Instance {
     pub reason: Option<String>,
     /// How often it was started again.
     pub restarts: u32,
+    /// The machine that it runs on, by the name that the catalog has for it.
+    pub node: Option<String>,
     /// Its process, on this machine.
     pub pid: Option<u32>,
     /// What its service says of itself, e.g. `version`.

@@ -156,6 +156,7 @@ async fn instance(name: &FunctionName, function: &FixedFunction, address: &str, 
         state,
         reason,
         restarts: 0,
+        node: None,
         pid: None,
         meta: meta(function),
     }

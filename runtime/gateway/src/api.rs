@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::backend::Out;
 use crate::body::{Body, full};
 use crate::error::Error;
-use crate::gateway::Gateway;
+use crate::gateway::{Client, Gateway};
 
 /// The largest body of a control call.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -37,7 +37,12 @@ impl From<SchedulerError> for Error {
 
 impl Gateway {
     /// Answers a control call; `below` is its path below `/api/`.
-    pub(crate) async fn api(&self, below: &str, request: Request<RequestBody>) -> Result<Response<Body>, Error> {
+    pub(crate) async fn api(
+        &self,
+        below: &str,
+        request: Request<RequestBody>,
+        client: &Client,
+    ) -> Result<Response<Body>, Error> {
         let parts: Vec<_> = below.trim_end_matches('/').split('/').collect();
         let (get, post) = (request.method() == Method::GET, request.method() == Method::POST);
         match parts.as_slice() {
@@ -62,6 +67,7 @@ impl Gateway {
             ["instances"] if get => Ok(json(&self.instances())),
             ["decisions"] if get => Ok(json(&self.decisions.all())),
             ["events"] if get => Ok(self.listen()),
+            ["sd"] if get => Ok(json(&self.targets(&request, client.is_tls))),
             ["stop"] if post => {
                 self.stop.cancel();
                 Ok(json(&json!({ "stopping": true })))
@@ -69,7 +75,7 @@ impl Gateway {
             ["functions"]
             | ["functions", _]
             | ["functions", _, "logs" | "scale" | "stop"]
-            | ["instances" | "decisions" | "events" | "stop"] => {
+            | ["instances" | "decisions" | "events" | "sd" | "stop"] => {
                 let detail = format!("/api/{below} does not take {}", request.method());
                 Err(Error::new(ErrorKind::MethodNotAllowed, detail))
             }
@@ -189,7 +195,7 @@ impl Gateway {
                 json!({ "name": name.as_str(), "predict": at("predict"), "docs": at("docs"), "openapi": at("openapi.json") })
             })
             .collect();
-        let api = ["/api/functions", "/api/instances", "/api/decisions", "/api/events"];
+        let api = ["/api/functions", "/api/instances", "/api/decisions", "/api/events", "/api/sd"];
         json(&json!({ "functions": functions, "api": api, "health": "/health", "metrics": "/metrics" }))
     }
 }

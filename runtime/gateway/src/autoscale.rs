@@ -222,7 +222,7 @@ impl Herd {
         let input = self.input(gateway, lane, status, peers);
         let waiting = input.waiting;
         let decision = self.scaler.decide(input);
-        lane.metrics.count.set(f64::from(status.count));
+        lane.metrics.asked.set(f64::from(status.count));
         lane.metrics.wanted.set(f64::from(decision.wanted));
         gateway.decisions.note(&status.function, decision.clone());
         if !status.scales {

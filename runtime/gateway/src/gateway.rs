@@ -173,7 +173,7 @@ impl Gateway {
                     guard::check(&request)?;
                 }
                 self.access.check_admin(request.headers(), client.address)?;
-                Box::pin(self.api(below, request)).await
+                Box::pin(self.api(below, request, client)).await
             }
             Route::Peer(below) => self.peer(below),
             Route::Metrics => Ok(self.counters()),

@@ -51,6 +51,7 @@ impl Lanes {
         }
         for (_, lane) in before.by_name.iter().filter(|(name, _)| !table.by_name.contains_key(*name)) {
             let _nobody_to_ask = lane.show(&Arc::default());
+            lane.metrics.gone();
         }
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
         to_ask

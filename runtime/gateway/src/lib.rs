@@ -17,6 +17,7 @@ mod budget;
 mod changed;
 pub mod config;
 mod decisions;
+mod discover;
 mod error;
 mod events;
 mod forward;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use drover_core::ErrorKind;
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -41,11 +42,14 @@ pub(crate) struct LaneMetrics {
     pub(crate) in_flight: Gauge,
     pub(crate) waiting: Gauge,
     pub(crate) ready: Gauge,
-    pub(crate) count: Gauge,
+    pub(crate) asked: Gauge,
     pub(crate) wanted: Gauge,
+    /// Cold starts, as [`Phases::all`] orders them.
+    cold: [Histogram; 6],
 }
 
-/// Answers by status and kind of failure, each made when it first comes.
+/// Answers by status and kind of failure. Those of the kinds that there are begin at 0, so that Prometheus sees
+/// the first of them too; any other status of an instance is made when it first comes.
 struct Answers {
     recorder: Arc<PrometheusRecorder>,
     function: String,
@@ -54,19 +58,29 @@ struct Answers {
 
 impl Answers {
     fn new(recorder: Arc<PrometheusRecorder>, function: String) -> Self {
-        Self { recorder, function, made: Mutex::default() }
+        let answers = Self { recorder, function, made: Mutex::default() };
+        answers.add(200, "none", 0);
+        for kind in ErrorKind::ALL {
+            answers.add(kind.status(), "none", 0);
+            answers.add(kind.status(), kind.label(), 0);
+        }
+        answers
     }
 
     fn count(&self, status: u16, kind: &'static str) {
+        self.add(status, kind, 1);
+    }
+
+    fn add(&self, status: u16, kind: &'static str, n: u64) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, counter)) = made.iter().find(|(key, _)| *key == (status, kind)) {
-            return counter.increment(1);
+            return counter.increment(n);
         }
         let counter = metrics::with_local_recorder(&*self.recorder, || {
             let function = self.function.clone();
             counter!("drover_gateway_requests_total", "function" => function, "code" => status.to_string(), "kind" => kind)
         });
-        counter.increment(1);
+        counter.increment(n);
         made.push(((status, kind), counter));
     }
 }
@@ -78,6 +92,7 @@ impl Metrics {
         let recorder = Arc::new(builder.build_recorder());
         Ok(metrics::with_local_recorder(&*recorder, || {
             describe();
+            started();
             Self {
                 handle: recorder.handle(),
                 others: Answers::new(Arc::clone(&recorder), String::new()),
@@ -103,8 +118,9 @@ impl Metrics {
             in_flight: gauge!("drover_gateway_in_flight", "function" => name()),
             waiting: gauge!("drover_gateway_waiting", "function" => name()),
             ready: gauge!("drover_gateway_instances_ready", "function" => name()),
-            count: gauge!("drover_gateway_instances_count", "function" => name()),
+            asked: gauge!("drover_gateway_instances_asked", "function" => name()),
             wanted: gauge!("drover_gateway_instances_wanted", "function" => name()),
+            cold: Phases::default().all().map(|(phase, _)| cold(name(), phase)),
         })
     }
 
@@ -121,11 +137,18 @@ impl Metrics {
     /// Returns all counters as Prometheus text.
     pub(crate) fn render(&self) -> String {
         metrics::with_local_recorder(&*self.recorder, process);
-        self.handle.render()
+        self.handle.render() + &cpu_time()
     }
 }
 
 impl LaneMetrics {
+    /// Shows that the function is gone: what was last known of it must not stay.
+    pub(crate) fn gone(&self) {
+        for gauge in [&self.in_flight, &self.waiting, &self.ready, &self.asked, &self.wanted] {
+            gauge.set(0.0);
+        }
+    }
+
     /// Counts an answer.
     pub(crate) fn answered(&self, status: u16, kind: &'static str) {
         self.answers.count(status, kind);
@@ -148,12 +171,9 @@ impl LaneMetrics {
 
     /// Records a cold start.
     pub(crate) fn cold_start(&self, phases: &Phases) {
-        metrics::with_local_recorder(&*self.recorder, || {
-            for (phase, took) in phases.all() {
-                let function = self.function.clone();
-                histogram!("drover_gateway_cold_start_seconds", "function" => function, "phase" => phase).record(took);
-            }
-        });
+        for ((_, took), histogram) in phases.all().into_iter().zip(&self.cold) {
+            histogram.record(took);
+        }
     }
 
     fn rare(&self, make: impl FnOnce(String) -> Counter) {
@@ -165,6 +185,10 @@ impl fmt::Debug for LaneMetrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LaneMetrics").field("function", &self.function).finish_non_exhaustive()
     }
+}
+
+fn cold(function: String, phase: &'static str) -> Histogram {
+    histogram!("drover_gateway_cold_start_seconds", "function" => function, "phase" => phase)
 }
 
 /// Gives every metric its unit and help.
@@ -180,7 +204,7 @@ fn describe() {
     describe_gauge!("drover_gateway_in_flight", "requests that run or wait");
     describe_gauge!("drover_gateway_waiting", "requests that wait for a slot");
     describe_gauge!("drover_gateway_instances_ready", "instances that take requests");
-    describe_gauge!("drover_gateway_instances_count", "instances that the scheduler is asked for");
+    describe_gauge!("drover_gateway_instances_asked", "instances that the scheduler is asked for");
     describe_gauge!("drover_gateway_instances_wanted", "instances that the load wants");
     describe_counter!("drover_gateway_retries_total", "requests that went to another instance, and why");
     describe_counter!("drover_gateway_ejections_total", "instances taken out of service, and why");
@@ -190,7 +214,7 @@ fn describe() {
     describe_gauge!("drover_gateway_catalog_lost", "1 while the catalog cannot be asked");
     describe_gauge!("drover_gateway_leads", "1 while this gateway is the one that scales");
     describe_gauge!("drover_gateway_last_decision_timestamp_seconds", s, "when scaling was last decided, Unix time");
-    describe_gauge!("process_cpu_seconds_total", s, "CPU time of the process, user and system");
+    describe_gauge!("process_start_time_seconds", s, "when the process started, Unix time");
     describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "resident memory of the process");
     describe_gauge!("process_open_fds", "open file descriptors of the process");
 }
@@ -199,11 +223,32 @@ fn describe() {
 fn process() {
     let Ok(me) = procfs::process::Process::myself() else { return };
     if let Ok(stat) = me.stat() {
-        let ticks = procfs::ticks_per_second().max(1);
-        gauge!("process_cpu_seconds_total").set((stat.utime + stat.stime) as f64 / ticks as f64);
         gauge!("process_resident_memory_bytes").set((stat.rss * procfs::page_size()) as f64);
     }
     if let Ok(n) = me.fd_count() {
         gauge!("process_open_fds").set(n as f64);
     }
+}
+
+/// Shows when the process started: once, since the kernel's time of boot moves with the clock.
+fn started() {
+    let stat = procfs::process::Process::myself().and_then(|me| me.stat());
+    if let (Ok(stat), Ok(booted)) = (stat, procfs::boot_time_secs()) {
+        gauge!("process_start_time_seconds").set(booted as f64 + seconds(stat.starttime));
+    }
+}
+
+/// Returns the process's CPU time as Prometheus text: the exporter's counters are whole numbers.
+fn cpu_time() -> String {
+    let stat = procfs::process::Process::myself().and_then(|me| me.stat());
+    let line = |value: f64| {
+        let name = "process_cpu_seconds_total";
+        format!("# HELP {name} CPU time of the process, user and system\n# TYPE {name} counter\n{name} {value}\n")
+    };
+    stat.map(|stat| line(seconds(stat.utime + stat.stime))).unwrap_or_default()
+}
+
+/// Returns what the kernel counts in ticks of its clock.
+fn seconds(ticks: u64) -> f64 {
+    ticks as f64 / procfs::ticks_per_second().max(1) as f64
 }

@@ -118,6 +118,12 @@ pub fn cap_self(source: &dyn Source) {
     }
 }
 
+/// Returns in how many periods of its CPU quota this process's control group ran, and in how many of them it had
+/// used the quota up; nothing where that cannot be seen.
+pub(crate) fn periods() -> Option<(u64, u64)> {
+    CpuGroup::of_this_process()?.periods(&read_text)
+}
+
 /// Returns the cores that someone promised in so many words.
 fn promised(source: &dyn Source) -> Option<(f64, LimitSource)> {
     let number = |key| source.get(key).and_then(|text| parse_cores(&text).ok());

@@ -10,8 +10,8 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-use crate::Model;
 use crate::function::Class;
+use crate::{Model, cpu};
 
 /// Bucket bounds of durations, in seconds: 1-2.5-5 steps from 5 us, a small model's inference, to
 /// 10 s, the default deadline.
@@ -57,6 +57,7 @@ impl Metrics {
         let recorder = Arc::new(recorder);
         Ok(metrics::with_local_recorder(&*recorder, || {
             describe();
+            started();
             let failed = |kind: ErrorKind| {
                 let code = kind.status().to_string();
                 (kind, counter!("drover_invocations_total", "code" => code, "kind" => kind.label()))
@@ -86,8 +87,9 @@ impl Metrics {
         self.slots.set(slots as f64);
         metrics::with_local_recorder(&*self.recorder, || {
             let labels = vec![
-                Label::new("function", model.name().to_owned()),
-                Label::new("version", model.version().to_owned()),
+                // Who scrapes gives an instance the labels `function` and `version` of its service.
+                Label::new("model", model.name().to_owned()),
+                Label::new("model_version", model.version().to_owned()),
                 Label::new("sha256", model.sha256().to_owned()),
             ];
             gauge!("drover_model_info", labels).set(1.0);
@@ -132,7 +134,7 @@ impl Metrics {
     /// Returns all counters as Prometheus text, with the process's CPU time and memory as of now.
     pub(crate) fn render(&self) -> String {
         metrics::with_local_recorder(&*self.recorder, process);
-        self.handle.render()
+        self.handle.render() + &cpu_time()
     }
 }
 
@@ -156,22 +158,48 @@ fn describe() {
     describe_gauge!("drover_model_info", "the model that is served; always 1");
     describe_gauge!("drover_ready_seconds", s, "from the start of the process to readiness");
     describe_gauge!("drover_cpu_limit_cores", "cores that the process may use");
+    describe_counter!("drover_cpu_periods_total", "periods of the CPU quota in which the instance ran");
+    describe_counter!("drover_cpu_throttled_periods_total", "those of them whose quota was used up before their end");
     describe_gauge!("drover_memory_limit_bytes", Unit::Bytes, "memory that the process may use");
-    describe_gauge!("process_cpu_seconds_total", s, "CPU time of the process, user and system");
+    describe_gauge!("process_start_time_seconds", s, "when the process started, Unix time");
     describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "resident memory of the process");
     describe_gauge!("process_open_fds", "open file descriptors of the process");
 }
 
 /// Reads the process's own accounting; a value that the kernel withholds is left out.
 fn process() {
+    if let Some((all, throttled)) = cpu::periods() {
+        counter!("drover_cpu_periods_total").absolute(all);
+        counter!("drover_cpu_throttled_periods_total").absolute(throttled);
+    }
     let Ok(me) = procfs::process::Process::myself() else { return };
     if let Ok(stat) = me.stat() {
-        let ticks = procfs::ticks_per_second().max(1);
-        // The exporter's counters are whole numbers, so the seconds are a gauge here.
-        gauge!("process_cpu_seconds_total").set((stat.utime + stat.stime) as f64 / ticks as f64);
         gauge!("process_resident_memory_bytes").set((stat.rss * procfs::page_size()) as f64);
     }
     if let Ok(n) = me.fd_count() {
         gauge!("process_open_fds").set(n as f64);
     }
+}
+
+/// Shows when the process started: once, since the kernel's time of boot moves with the clock.
+fn started() {
+    let stat = procfs::process::Process::myself().and_then(|me| me.stat());
+    if let (Ok(stat), Ok(booted)) = (stat, procfs::boot_time_secs()) {
+        gauge!("process_start_time_seconds").set(booted as f64 + seconds(stat.starttime));
+    }
+}
+
+/// Returns the process's CPU time as Prometheus text: the exporter's counters are whole numbers.
+fn cpu_time() -> String {
+    let stat = procfs::process::Process::myself().and_then(|me| me.stat());
+    let line = |value: f64| {
+        let name = "process_cpu_seconds_total";
+        format!("# HELP {name} CPU time of the process, user and system\n# TYPE {name} counter\n{name} {value}\n")
+    };
+    stat.map(|stat| line(seconds(stat.utime + stat.stime))).unwrap_or_default()
+}
+
+/// Returns what the kernel counts in ticks of its clock.
+fn seconds(ticks: u64) -> f64 {
+    ticks as f64 / procfs::ticks_per_second().max(1) as f64
 }

@@ -34,6 +34,8 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Node {
+    #[serde(rename = "Node", default)]
+    name: String,
     address: String,
 }
 
@@ -95,12 +97,13 @@ impl Entry {
             (Some(check), _) if was_ready => (InstanceState::Unhealthy, Some(check.said())),
             (Some(check), _) => (InstanceState::Starting, Some(check.said())),
         };
-        let meta = self.service.meta;
+        let node = Some(self.node.name).filter(|name| !name.is_empty());
+        let instance = listed(id, function, address, self.service.meta);
         Listed {
             tags: self.service.tags,
             created: self.service.create_index,
             trusted_until: None,
-            instance: listed(id, function, address, state, reason, meta),
+            instance: Instance { state, reason, node, ..instance },
         }
     }
 }
@@ -113,16 +116,25 @@ impl Check {
     }
 }
 
-/// Makes an instance of which only the catalog is known.
+/// Makes a ready instance of which only the catalog is known.
 pub(super) fn listed(
     id: InstanceId,
     function: &FunctionName,
     address: Option<SocketAddr>,
-    state: InstanceState,
-    reason: Option<String>,
     meta: BTreeMap<String, String>,
 ) -> Instance {
-    Instance { id, function: function.clone(), index: 0, address, state, reason, restarts: 0, pid: None, meta }
+    Instance {
+        id,
+        function: function.clone(),
+        index: 0,
+        address,
+        state: InstanceState::Ready,
+        reason: None,
+        restarts: 0,
+        node: None,
+        pid: None,
+        meta,
+    }
 }
 
 /// Go writes a list without elements as null.
@@ -141,7 +153,7 @@ mod tests {
     fn entry(address: &str, checks: &Value) -> Entry {
         let id = format!("_nomad-task-{ALLOCATION}-group-function-penguins-http");
         serde_json::from_value(json!({
-            "Node": {"Address": "10.0.0.1"},
+            "Node": {"Node": "n1", "Address": "10.0.0.1"},
             "Service": {"ID": id, "Address": address, "Port": 80, "Tags": null, "Meta": {"slots": "4"}},
             "Checks": checks,
         }))
@@ -160,6 +172,7 @@ mod tests {
         assert_eq!(listed.instance.id.as_str(), ALLOCATION);
         assert_eq!(listed.instance.address, Some("10.0.0.2:80".parse().unwrap()));
         assert_eq!(listed.instance.slots(), Some(4));
+        assert_eq!(listed.instance.node.as_deref(), Some("n1"));
         assert_eq!(listed.instance.state, InstanceState::Ready);
         assert_eq!(entry("", &Value::Null).address(), Some("10.0.0.1:80".parse().unwrap()));
         assert_eq!(entry("some.host", &Value::Null).address(), None);

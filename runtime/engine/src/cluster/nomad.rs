@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::consul::{TAG, listed, or_default};
 use super::state::Listed;
-use crate::InstanceState;
+use crate::Instance;
 
 /// The value of a job's meta `drover` that makes it a function.
 const FUNCTION: &str = "function";
@@ -112,6 +112,8 @@ struct Resources {
 pub(super) struct Registration {
     #[serde(rename = "AllocID")]
     alloc_id: String,
+    #[serde(rename = "NodeID", default)]
+    node_id: Option<String>,
     address: String,
     port: u16,
     #[serde(default)]
@@ -201,7 +203,7 @@ impl Registration {
     pub(super) fn instance(self, function: &FunctionName, meta: &BTreeMap<String, String>) -> Listed {
         let address = self.address.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, self.port));
         let id = self.alloc_id.as_str().into();
-        let instance = listed(id, function, address, InstanceState::Ready, None, meta.clone());
+        let instance = Instance { node: self.node_id, ..listed(id, function, address, meta.clone()) };
         Listed { instance, tags: self.tags, created: self.create_index, trusted_until: None }
     }
 }

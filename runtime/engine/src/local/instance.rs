@@ -74,6 +74,7 @@ impl Life {
             state: InstanceState::Starting,
             reason: None,
             restarts: 0,
+            node: Some(shared.host.hostname.clone()),
             pid: None,
             meta: std::collections::BTreeMap::new(),
         };

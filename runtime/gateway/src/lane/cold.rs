@@ -18,7 +18,7 @@ pub(crate) struct Timeline {
 }
 
 /// What a cold start took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Phases {
     /// From the request to the start of a process.
     pub(crate) schedule: Duration,

@@ -16,6 +16,7 @@ fn instance(n: u16, state: InstanceState, slots: usize) -> Arc<Instance> {
         state,
         reason: None,
         restarts: 0,
+        node: None,
         pid: None,
         meta: BTreeMap::from([("slots".into(), slots.to_string())]),
     })

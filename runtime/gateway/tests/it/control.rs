@@ -1,9 +1,10 @@
 //! The control API.
 
-use drover_engine::InstanceState::Ready;
+use drover_engine::InstanceState::{Failed, Ready};
 use drover_gateway::Settings;
 use http::Request;
 use http_body_util::BodyExt;
+use serde_json::json;
 
 use crate::house::{Backend, House, eventually};
 
@@ -29,6 +30,22 @@ async fn functions_and_instances_are_listed() {
     assert!(instances.contains(r#""id":"i0","function":"penguins","index":0"#), "{instances}");
     assert_eq!(house.get("/health").await.2, r#"{"status":"ok","n_functions":1}"#);
     assert!(house.get("/").await.2.contains("/functions/penguins/predict"));
+}
+
+#[tokio::test]
+async fn what_can_be_scraped_is_listed_for_prometheus() {
+    let (house, backend) = (House::start(Settings::default()).await, Backend::start().await);
+    let gone = "127.0.0.1:1".parse().unwrap();
+    house.script.show(&[(backend.address, Ready), (gone, Failed)]);
+    let (status, headers, text) = house.get("/api/sd").await;
+    assert_eq!((status, headers["content-type"].to_str().unwrap()), (200, "application/json"));
+    let found: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let [gateway, instance] = found.as_slice() else { panic!("{text}") };
+    assert_eq!((&gateway["targets"], &gateway["labels"]["job"]), (&json!(["localhost"]), &json!("gateways")));
+    assert_eq!((&gateway["labels"]["__scheme__"], gateway["labels"].get("function")), (&json!("http"), None));
+    let labels = json!({"job": "functions", "function": "penguins", "instance": "i0", "node": "here"});
+    assert_eq!(*instance, json!({"targets": [backend.address.to_string()], "labels": labels}));
+    assert_eq!(house.post("/api/sd", "{}").await.0, 405);
 }
 
 #[tokio::test]

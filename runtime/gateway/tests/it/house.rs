@@ -149,6 +149,7 @@ impl Script {
                 state: *state,
                 reason: None,
                 restarts: 0,
+                node: Some("here".into()),
                 pid: None,
                 meta: BTreeMap::new(),
             })

@@ -55,7 +55,7 @@ async fn decisions_say_why_and_a_person_s_count_is_left_alone() {
     house.script.show(&[(backend.address, Ready)]);
     eventually("it has been decided", || async {
         let (_, _, metrics) = house.get("/metrics").await;
-        metrics.contains(r#"drover_gateway_instances_count{function="penguins"} 1"#).then_some(())
+        metrics.contains(r#"drover_gateway_instances_asked{function="penguins"} 1"#).then_some(())
     })
     .await;
     // Somebody sets another count.

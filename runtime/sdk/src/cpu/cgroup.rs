@@ -95,6 +95,13 @@ impl CpuGroup {
             .ok_or_else(|| format!("control group {} forgot the quota that was set", self.own.display()))
     }
 
+    /// Returns in how many periods the group ran, and in how many of them it had to stand still.
+    pub(super) fn periods(&self, read: &dyn Fn(&Path) -> Option<String>) -> Option<(u64, u64)> {
+        let text = read(&self.own.join("cpu.stat"))?;
+        let value = |key: &str| text.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok());
+        Some((value("nr_periods ")?, value("nr_throttled ")?))
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.own
     }
@@ -167,6 +174,15 @@ mod tests {
         check_quota(&two, &[("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n")], None);
         let both = [("/sys/fs/cgroup/a/b/cpu.max", "max 100000\n"), ("/sys/fs/cgroup/a/cpu.max", "150000 100000\n")];
         check_quota(&two, &both, Some(1.5));
+    }
+
+    #[test]
+    fn periods_and_those_that_were_cut_short_are_counted() {
+        let group = group("4:cpu:/a\n", V1_MOUNTS);
+        let count = |text: &'static str| group.periods(&|_| Some(text.to_owned()));
+        assert_eq!(count("nr_periods 10\nnr_throttled 3\nthrottled_time 5\n"), Some((10, 3)));
+        assert_eq!(count("usage_usec 7\n"), None);
+        assert_eq!(group.periods(&|_| None), None);
     }
 
     #[test]
