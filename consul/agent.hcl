@@ -17,3 +17,9 @@ ports {
   dns  = -1
   grpc = -1
 }
+
+# For grafana/prometheus/consul.yml.
+telemetry {
+  prometheus_retention_time = "1m"
+  disable_hostname          = true
+}

@@ -39,8 +39,9 @@ pub fn text(report: &Report) -> String {
 
     let help = "How long the last second's answers took, from the moment a request was due.";
     out.family("loadgen_current_latency_seconds", "gauge", help);
-    for (quantile, ms) in [("0.5", now.p50_ms), ("0.95", now.p95_ms), ("0.99", now.p99_ms)] {
-        out.sample("loadgen_current_latency_seconds", &[("quantile", quantile)], ms / 1000.0);
+    // The label `quantile` is for summaries only.
+    for (percentile, ms) in [("50", now.p50_ms), ("95", now.p95_ms), ("99", now.p99_ms)] {
+        out.sample("loadgen_current_latency_seconds", &[("percentile", percentile)], ms / 1000.0);
     }
     let running = matches!(report.state, RunState::Ramping | RunState::Holding | RunState::Stopping);
     out.gauge(

@@ -11,6 +11,10 @@ use tempfile::TempDir;
 use crate::process::{Process, free_ports, installed};
 use crate::{client, eventually};
 
+/// What an agent of tests says besides: its figures, as `consul/server.hcl` has them.
+const DEV: &str = "disable_update_check = true\n\
+                   telemetry { prometheus_retention_time = \"1m\", disable_hostname = true }";
+
 /// A Consul; started as [`Consul::start`] does, only the services of its agent outlive a stop.
 #[derive(Debug)]
 pub struct Consul {
@@ -43,7 +47,7 @@ impl Consul {
     /// # Panics
     /// If Consul is there, but does not start.
     pub async fn start() -> Option<Self> {
-        Self::agent(&["-dev", "-log-level", "warn", "-hcl", "disable_update_check = true"]).await
+        Self::agent(&["-dev", "-log-level", "warn", "-hcl", DEV]).await
     }
 
     /// Starts an agent as `config` says, joined to `server`, and waits until it knows a leader.

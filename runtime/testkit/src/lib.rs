@@ -1,5 +1,5 @@
-//! Real servers for tests, on free ports with temporary state: [`Consul`], [`Nomad`], and functions as
-//! processes ([`Instance`]); a [`Load`] for them, and a [`Browser`] for pages. What cannot start panics: a
+//! Real servers for tests, on free ports with temporary state: [`Consul`], [`Nomad`], [`Prometheus`], and
+//! functions as processes ([`Instance`]); a [`Load`] for them, and a [`Browser`] for pages. What cannot start panics: a
 //! test cannot go on then.
 #![expect(
     clippy::expect_used,
@@ -9,6 +9,7 @@
     reason = "a test that cannot go on must fail, loudly"
 )]
 
+mod alertmanager;
 pub mod bench;
 mod browser;
 mod built;
@@ -22,8 +23,10 @@ mod load;
 mod nomad;
 pub mod probe;
 pub mod process;
+mod prometheus;
 mod scrape;
 
+pub use alertmanager::Alertmanager;
 pub use browser::{Browser, Tab};
 pub use built::{built, built_example, checkout};
 pub use consul::{Consul, Registered};
@@ -33,6 +36,7 @@ pub use instance::Instance;
 pub use load::{Counts, Load};
 pub use nomad::Nomad;
 pub use probe::Probe;
+pub use prometheus::{Prometheus, Series, promtool};
 pub use scrape::Scrape;
 
 /// Returns an HTTP client that knows no proxy and gives up after half a minute.

@@ -171,6 +171,12 @@ client {{
   }}
 }}
 
+telemetry {{
+  prometheus_metrics         = true
+  publish_allocation_metrics = true
+  publish_node_metrics       = true
+}}
+
 plugin "raw_exec" {{
   config {{
     enabled = true
