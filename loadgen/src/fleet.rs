@@ -1,7 +1,7 @@
 //! A fleet: one load, put on by several workers, each a process on this machine or another.
 //!
 //! The [`Master`] waits for workers, gives each the brief that says what is sent, and a share of the course that
-//! says how much. A [worker](work) is a run whose seconds go to the master instead of into a report. Both sides show
+//! says how much. A [`Worker`] is a run whose seconds go to the master instead of into a report. Both sides show
 //! that they know the fleet's [`Key`] before anything else is said. What they say later is not encrypted: a fleet
 //! belongs into a network of its own.
 //!
