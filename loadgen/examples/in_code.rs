@@ -1,7 +1,7 @@
 //! A load in code: users who count up, and check that the function counts with them.
 //!
-//! `drover up`, then `cargo run -p loadgen --example in_code`. What a scenario file can say
-//! (docs/loadgen-scenario.md) needs no code.
+//! `drover up`, then `cargo run -p loadgen --example in_code`; a test of loadgen runs it, too. What a scenario file
+//! can say (docs/loadgen-scenario.md) needs no code.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
 use loadgen::plan::{Load, Plan, Stage, Wait};
+use loadgen::report::Report;
 use loadgen::run::Run;
 use loadgen::target::{TargetSpec, resolve};
 use loadgen::work::{Answer, Ask, Failure, Reads, Script, Work};
@@ -74,14 +75,21 @@ impl Script for Counter {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let target = resolve(&TargetSpec { target: "penguins".into(), ..TargetSpec::default() }).await?;
+    let all = load("penguins", Duration::from_secs(10)).await?.total.clone();
+    println!("{} requests, {} failures, p95 {} ms", all.requests, all.failures, all.latency.p95_ms);
+    Ok(())
+}
+
+/// Loads a function, or what is at a URL.
+pub(crate) async fn load(target: &str, time: Duration) -> anyhow::Result<Arc<Report>> {
+    let target = resolve(&TargetSpec { target: target.into(), ..TargetSpec::default() }).await?;
     let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("application/json"))]);
     let run = Run {
         target,
         work: Arc::new(Colonies { tasks: vec!["colony".to_owned()], headers: Arc::new(headers) }),
         plan: Plan {
             load: Load::Users(vec![Stage::ramp(0.0, 100.0, 50.0)]),
-            run_time: Some(Duration::from_secs(10)),
+            run_time: Some(time),
             wait: Wait::Constant(Duration::from_millis(500)),
             ..Plan::default()
         },
@@ -94,8 +102,5 @@ async fn main() -> anyhow::Result<()> {
     };
     let reports = watch::Sender::new(Arc::new(run.ready()));
     let (_control, mut wishes) = mpsc::channel(1);
-    let report = run.go(&reports, &mut wishes).await?;
-    let all = &report.total;
-    println!("{} requests, {} failures, p95 {} ms", all.requests, all.failures, all.latency.p95_ms);
-    Ok(())
+    Ok(run.go(&reports, &mut wishes).await?)
 }

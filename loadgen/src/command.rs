@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use loadgen::control::Control;
-use loadgen::report::{Outcome, Report, live, terminal};
+use loadgen::report::{Outcome, Report, csv, live, terminal};
 use loadgen::run::Run;
 use loadgen::web;
 use tokio::net::TcpListener;
@@ -41,6 +41,9 @@ async fn follow(args: &RunArgs, run: Run) -> Result<ExitCode> {
                 Some(_) => continue,
             }
         }
+        // What was shown last is over, and would end those who follow.
+        reports.send_replace(Arc::new(run.ready()));
+        let csv = args.show.csv()?.map(|files| tokio::spawn(csv::follow(files, reports.subscribe())));
         let live = (!args.show.headless).then(|| tokio::spawn(live::follow(reports.subscribe())));
         let report = run.go(&reports, &mut wishes).await?;
         if let Some(live) = live {
@@ -48,6 +51,9 @@ async fn follow(args: &RunArgs, run: Run) -> Result<ExitCode> {
             let _shown = live.await;
         }
         finish(args, &report)?;
+        if let Some(csv) = csv {
+            csv.await?.context("--csv")?;
+        }
         if !waits_for_page || args.show.autoquit {
             break report;
         }
@@ -71,7 +77,10 @@ async fn page(
     control: mpsc::Sender<Control>,
 ) -> Result<impl Drop + use<>> {
     let place = (args.show.web_host, args.show.web_port);
-    let listener = TcpListener::bind(place).await.with_context(|| format!("--web: {}:{}", place.0, place.1))?;
+    let listener = TcpListener::bind(place).await.with_context(|| {
+        let (host, port) = place;
+        format!("the page cannot be at {}: --web-port says another port", std::net::SocketAddr::new(host, port))
+    })?;
     eprintln!("http://{}", listener.local_addr()?);
     let page = tokio::spawn(web::serve(listener, reports.subscribe(), control));
     Ok(tokio_util::task::AbortOnDropHandle::new(page))

@@ -9,8 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::preset::Preset;
-pub use self::wait::Wait;
-pub(crate) use self::wait::seconds;
+pub use self::wait::{Wait, time};
 
 /// How a run goes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -104,11 +103,12 @@ impl Plan {
     /// Multiplies the times of stages and run by `factor`: 0.1 makes a smoke test of an hour.
     pub fn scale_time(&mut self, factor: f64) {
         let (Load::Users(stages) | Load::Rate { stages, .. }) = &mut self.load;
+        let scaled = |time: Duration| Duration::try_from_secs_f64(time.as_secs_f64() * factor).unwrap_or(Duration::MAX);
         for stage in stages {
-            stage.ramp = stage.ramp.mul_f64(factor);
-            stage.hold = stage.hold.map(|hold| hold.mul_f64(factor));
+            stage.ramp = scaled(stage.ramp);
+            stage.hold = stage.hold.map(scaled);
         }
-        self.run_time = self.run_time.map(|time| time.mul_f64(factor));
+        self.run_time = self.run_time.map(scaled);
     }
 }
 

@@ -163,5 +163,28 @@ impl fmt::Display for Promise {
     }
 }
 
+/// Makes sure that the tasks which are promised something exist.
+///
+/// # Errors
+/// The first promise of a task that there is not.
+pub fn check(promises: &[Promise], tasks: &[String]) -> Result<(), UnknownTask> {
+    let unknown = promises.iter().find(|promise| promise.task.as_ref().is_some_and(|task| !tasks.contains(task)));
+    match unknown {
+        Some(promise) => Err(UnknownTask {
+            promise: promise.to_string(),
+            hint: crate::near::hint(promise.task.as_deref().unwrap_or_default(), tasks.iter().map(String::as_str)),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// A promise of a task that there is not, which nothing could break.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{promise}` is of no task{hint}")]
+pub struct UnknownTask {
+    promise: String,
+    hint: String,
+}
+
 #[cfg(test)]
 mod tests;

@@ -19,7 +19,8 @@ pub trait Work: Send + Sync + 'static {
     fn user(&self, seed: u64) -> Box<dyn Script>;
 }
 
-/// One user.
+/// One user. One that panics has failed, with the kind `panic` and its words, and is made anew by [`Work::user`] with
+/// the same seed; the run goes on.
 pub trait Script: Send {
     /// Returns the next request of the iteration that runs, or begins one; `None` ends the iteration: the
     /// user then waits as the plan says. If the last request had no answer, [`judge`](Self::judge) was not called: the

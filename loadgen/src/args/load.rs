@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
-use loadgen::plan::{Arrivals, Load, Plan, Preset, Stage, Wait};
+use loadgen::plan::{Arrivals, Load, Plan, Preset, Stage, Wait, time};
 use loadgen::scenario;
 
 /// What is read from a command line, and otherwise from a scenario or by default.
@@ -24,7 +24,8 @@ pub(crate) struct LoadArgs {
     /// What a user waits after each request: 1s, between(1, 5), constant_pacing(1), exponential(1). Default: 0.
     #[arg(long, value_name = "WAIT")]
     wait_time: Option<Wait>,
-    /// Requests a second, whatever the answers do.
+    /// Requests a second, whatever the answers do. Of a scenario these are tasks begun a second, as iterations are of
+    /// k6's arrival rates: one of three steps makes three requests.
     #[arg(long, value_name = "PER_SECOND")]
     rate: Option<f64>,
     /// How the requests of --rate are spread.
@@ -91,6 +92,9 @@ impl LoadArgs {
             let arrivals = Arrivals::Replay(moments(file)?.into());
             return Ok(Some(Load::Rate { stages: Vec::new(), arrivals, connections: self.connections }));
         }
+        if let Some(rate) = self.spawn_rate.filter(|rate| !(*rate > 0.0 && rate.is_finite())) {
+            bail!("--spawn-rate is {rate}, and must be above 0");
+        }
         if let Some(rate) = self.rate {
             if !(rate > 0.0 && rate.is_finite()) {
                 bail!("--rate is {rate}, and must be above 0");
@@ -124,12 +128,4 @@ fn moments(file: &std::path::Path) -> Result<Vec<Duration>> {
         bail!("{} holds no moment", file.display());
     }
     Ok(moments)
-}
-
-/// A time with its unit, or seconds, as Locust has it.
-fn time(text: &str) -> Result<Duration, String> {
-    match text.trim().parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|e| format!("`{text}` is not a time: {e}")),
-        Err(_) => drover_core::units::parse_duration(text),
-    }
 }

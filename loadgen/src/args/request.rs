@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, bail};
 use clap::Args;
+use drover_engine::cluster::{Endpoint, Secret, Servers};
 use http::header::{AUTHORIZATION, HeaderName, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method};
 use loadgen::body::Order;
@@ -40,10 +41,10 @@ pub(crate) struct RequestArgs {
     #[arg(long, value_enum, default_value_t = RowOrder::Sequential)]
     order: RowOrder,
     /// Rows in each body, as an array.
-    #[arg(long, value_name = "ROWS")]
-    batch: Option<usize>,
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u16).range(1..))]
+    batch: Option<u16>,
     /// The share of bodies that are wrong on purpose, 0 to 1.
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     invalid: f64,
     /// A header of every request, `Name: value`.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
@@ -54,9 +55,21 @@ pub(crate) struct RequestArgs {
     /// The gateway's URL. Default: http://127.0.0.1:8080.
     #[arg(long, env = "DROVER_GATEWAY", value_name = "URL")]
     gateway: Option<String>,
-    /// Asks a function's instances themselves, not the gateway.
+    /// Asks a function's instances themselves, which the gateway lists, or Consul and Nomad if they are given.
     #[arg(long)]
     direct: bool,
+    /// Consul, for --direct. Its token is read from CONSUL_HTTP_TOKEN.
+    #[arg(long, env = "CONSUL_HTTP_ADDR", value_name = "URL")]
+    consul: Option<String>,
+    /// Nomad, for --direct. Its token is read from NOMAD_TOKEN.
+    #[arg(long, env = "NOMAD_ADDR", value_name = "URL")]
+    nomad: Option<String>,
+    #[arg(long, env = "CONSUL_HTTP_TOKEN", hide = true, hide_env_values = true)]
+    consul_token: Option<String>,
+    #[arg(long, env = "NOMAD_TOKEN", hide = true, hide_env_values = true)]
+    nomad_token: Option<String>,
+    #[arg(long, env = "NOMAD_NAMESPACE", hide = true, default_value = "default")]
+    nomad_namespace: String,
     /// HTTP/2 from the first byte on.
     #[arg(long)]
     http2: bool,
@@ -93,6 +106,12 @@ fn is_url(target: &str) -> bool {
     target.contains(['/', ':', '.'])
 }
 
+/// A share of a whole.
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("`{text}` is not a share from 0 to 1"))
+}
+
 impl RequestArgs {
     /// Reads the certificates of those who may have signed the target's.
     pub(crate) fn ca(&self, files: &Files) -> Result<Option<Pem>> {
@@ -108,12 +127,31 @@ impl RequestArgs {
         TargetSpec {
             target: target.to_owned(),
             gateway: self.gateway.clone(),
-            via: if self.direct { Via::Instances } else { Via::Gateway },
+            via: self.via(),
             key: self.key.clone(),
             ca,
             insecure: self.insecure,
             i_own_this_target: self.i_own_this_target,
             reads_schema: draws,
+        }
+    }
+
+    fn via(&self) -> Via {
+        let endpoint = |address: &Option<String>, token: &Option<String>| {
+            let address = address.as_ref().filter(|address| !address.is_empty())?;
+            // As Consul's and Nomad's own commands have it.
+            let url = if address.contains("://") { address.clone() } else { format!("http://{address}") };
+            Some(Endpoint { token: token.clone().map(Secret::from), ..Endpoint::new(&url) })
+        };
+        let consul = endpoint(&self.consul, &self.consul_token);
+        let nomad = endpoint(&self.nomad, &self.nomad_token);
+        match (self.direct, consul.is_some() || nomad.is_some()) {
+            (false, _) => Via::Gateway,
+            (true, false) => Via::Instances,
+            (true, true) => {
+                let namespace = self.nomad_namespace.clone();
+                Via::Cluster(Box::new(Servers { consul, nomad, datacenter: None, namespace }))
+            }
         }
     }
 
@@ -137,7 +175,7 @@ impl RequestArgs {
             body: self.data.clone(),
             rows_of: self.rows_from.clone().map(|file| RowsOf { file, order, ..RowsOf::default() }),
             generate: self.draws(&spec.target),
-            rows: self.batch,
+            rows: self.batch.map(usize::from),
             invalid: self.invalid,
             ..Single::default()
         })

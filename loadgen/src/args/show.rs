@@ -15,7 +15,7 @@ use loadgen::slo::{self, Promise};
 pub(crate) struct ShowArgs {
     /// What must hold, of all or a task: 'p95<1s,failures<1%,predict:p99<2s,rps>900,cpu<90%,ram<90%'.
     #[arg(long, value_name = "PROMISES")]
-    slo: Vec<String>,
+    pub(crate) slo: Vec<String>,
     /// Ends the run once a promise is broken for good.
     #[arg(long)]
     pub(crate) abort_on_fail: bool,
@@ -37,7 +37,7 @@ pub(crate) struct ShowArgs {
     /// Ends with the run; the page goes with it.
     #[arg(long, requires = "web")]
     pub(crate) autoquit: bool,
-    /// Writes PREFIX_stats.csv, PREFIX_stats_history.csv and PREFIX_failures.csv.
+    /// Writes PREFIX_stats.csv, PREFIX_stats_history.csv and PREFIX_failures.csv, each second while it runs.
     #[arg(long, value_name = "PREFIX")]
     csv: Option<PathBuf>,
     /// Writes a page with charts.
@@ -68,11 +68,16 @@ impl ShowArgs {
         Ok(promises)
     }
 
-    /// Writes the files that are asked for.
+    /// Makes the files that are written while it runs, if they are asked for.
+    pub(crate) fn csv(&self) -> Result<Option<csv::Files>> {
+        let files = self.csv.as_ref().map(|prefix| {
+            csv::Files::create(prefix).with_context(|| format!("--csv: {}_*.csv cannot be written", prefix.display()))
+        });
+        files.transpose()
+    }
+
+    /// Writes the files that are made at its end.
     pub(crate) fn write(&self, report: &Report) -> Result<()> {
-        if let Some(prefix) = &self.csv {
-            csv::write(prefix, report).with_context(|| format!("{}_*.csv", prefix.display()))?;
-        }
         let write = |file: &Option<PathBuf>, text: fn(&Report) -> String| match file {
             Some(file) => std::fs::write(file, text(report)).with_context(|| file.display().to_string()),
             None => Ok(()),

@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 use super::Shape;
 use crate::files::Files;
 
+/// Bytes of a file, unpacked: all rows are kept in memory.
+const BYTES_MAX: u64 = 1 << 30;
 /// Broken rows that a message lists.
 const LISTED_MAX: usize = 5;
 
@@ -46,6 +48,17 @@ pub enum RowsError {
     /// Nobody knows what is in it.
     #[error("{0}: rows are read from .csv and .jsonl files, also with .gz behind")]
     Kind(PathBuf),
+    /// All of it would have to be in memory.
+    #[error("{0}: is larger than {n} MiB: send a sample of it", n = BYTES_MAX >> 20)]
+    TooLarge(PathBuf),
+    /// It has a column twice.
+    #[error("{file}: has the column `{column}` twice")]
+    Twice {
+        /// Which file.
+        file: PathBuf,
+        /// The column.
+        column: String,
+    },
     /// It has no column of this name.
     #[error("{file}: has no column `{column}`{hint}")]
     Column {
@@ -94,13 +107,16 @@ impl Rows {
             Some(_) => Box::new(flate2::read::MultiGzDecoder::new(content)),
             None => Box::new(content),
         };
-        let reader = BufReader::new(reader);
+        let mut reader = BufReader::new(reader.take(BYTES_MAX));
         let mut notes = Vec::new();
         let lines = match plain.unwrap_or(&name).rsplit('.').next() {
-            Some("csv") => csv(file, reader, columns, shape, &mut notes)?,
-            Some("jsonl" | "ndjson") => jsonl(reader, columns, shape).map_err(io)?,
+            Some("csv") => csv(file, &mut reader, columns, shape, &mut notes)?,
+            Some("jsonl" | "ndjson") => jsonl(&mut reader, columns, shape).map_err(io)?,
             _ => return Err(RowsError::Kind(file.into())),
         };
+        if reader.get_ref().limit() == 0 {
+            return Err(RowsError::TooLarge(file.into()));
+        }
         let (mut values, mut wrong) = (Vec::new(), Vec::new());
         for (line, read) in lines {
             match (read, broken) {
@@ -171,6 +187,11 @@ fn csv(
         let hint = crate::near::hint(column, names.iter().map(String::as_str));
         return Err(RowsError::Column { file: file.into(), column: column.clone(), hint });
     }
+    let mut sorted: Vec<_> = names.iter().collect();
+    sorted.sort_unstable();
+    if let Some([twice, _]) = sorted.array_windows().find(|[a, b]| a == b) {
+        return Err(RowsError::Twice { file: file.into(), column: (*twice).clone() });
+    }
     let fields = shape.map(Shape::fields).unwrap_or_default();
     let field = |name: &str| fields.iter().find(|field| field.name == name);
     let is_kept = |name: &String| match columns {
@@ -215,12 +236,14 @@ fn csv(
 
 fn jsonl(reader: impl BufRead, columns: &[String], shape: Option<&Shape>) -> std::io::Result<Vec<Line>> {
     let mut lines = Vec::new();
-    for (line, text) in (1..).zip(reader.lines()) {
+    for (line, text) in (1..).zip(reader.split(b'\n')) {
         let text = text?;
-        if text.trim().is_empty() {
+        // What some editors begin a file with.
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text).trim_ascii();
+        if text.is_empty() {
             continue;
         }
-        let row = serde_json::from_str::<Value>(&text).map_err(|e| format!("is not JSON: {e}")).and_then(|mut row| {
+        let row = serde_json::from_slice::<Value>(text).map_err(|e| format!("is not JSON: {e}")).and_then(|mut row| {
             let keep =
                 |all: &mut Map<String, Value>| all.retain(|name, _| columns.is_empty() || columns.contains(name));
             match row.as_object_mut() {

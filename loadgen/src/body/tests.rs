@@ -132,6 +132,33 @@ fn rows_are_sent_in_order_shuffled_or_sampled() {
 }
 
 #[test]
+fn files_of_other_editors_are_read_or_told() {
+    let read = |name: &str, bytes: &[u8]| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let rows = Rows::read(&Files::Here, &path, &[], None, Broken::Error).map_err(|e| e.to_string());
+        let wrong = rows.as_ref().err().map(|why| why.replace(&path.display().to_string(), "FILE"));
+        (
+            rows.map(|rows| rows.values().map(ToString::to_string).collect::<Vec<_>>().join(" ")).unwrap_or_default(),
+            wrong,
+        )
+    };
+    let bom = |text: &str| [b"\xef\xbb\xbf", text.as_bytes()].concat();
+    assert_eq!(read("a.jsonl", &bom("{\"n\":1}\r\n\r\n{\"n\":2}")), ("{\"n\":1} {\"n\":2}".into(), None));
+    assert_eq!(read("a.csv", &bom("n\r\n1\r\n2\r\n")), ("{\"n\":1} {\"n\":2}".into(), None));
+    let told = |name: &str, bytes: &[u8]| read(name, bytes).1.unwrap();
+    let why = told("a.jsonl", b"{\"n\":1}\n{\"n\":\"\xff\"}\n");
+    assert!(why.starts_with("a row is broken\n  FILE:2: is not JSON: invalid unicode"), "{why}");
+    let why = told("a.csv", b"n,m\n1,2\n3,\xff\n");
+    assert!(why.contains("FILE:3: cannot be read") && why.contains("UTF-8"), "{why}");
+    assert!(told("a.csv", b"n,\xff\n1,2\n").contains("UTF-8"));
+    assert_eq!(told("a.csv", b"n,m,n\n1,2,3\n"), "FILE: has the column `n` twice");
+    assert_eq!(told("a.csv", b""), "FILE: has no rows");
+    assert!(told("a.csv.gz", b"n\n1\n").contains("FILE"));
+}
+
+#[test]
 fn cells_become_what_the_request_takes() {
     let (_folder, path) = file(
         "rows.csv",

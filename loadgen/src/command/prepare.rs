@@ -11,9 +11,10 @@ use loadgen::plan::{Load, Plan, Stage};
 use loadgen::report::{InstanceReport, Point};
 use loadgen::run::{Needs, Run};
 use loadgen::scenario::{Prepared, Preparing, Scenario};
-use loadgen::target;
 use loadgen::target::Target;
 use loadgen::target::usage::Usage;
+use loadgen::work::Work as _;
+use loadgen::{slo, target};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
@@ -95,6 +96,10 @@ async fn asked(args: &RunArgs, files: &Files) -> Result<(Run, String)> {
     let named = args.target.as_ref().or(settings.and_then(|settings| settings.target.as_ref()));
     let named = named.context("no target: give a function's name or a URL")?.clone();
     let made = made(request, &named, scenario, &plan, files, Share::ALL).await?;
+    // Those of a scenario may be of tasks that tags leave out.
+    if !args.show.slo.is_empty() {
+        slo::check(&promises, made.work.tasks()).context("--slo")?;
+    }
     for note in made.work.notes() {
         tracing::warn!("{note}");
     }

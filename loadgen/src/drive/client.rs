@@ -1,6 +1,8 @@
 //! One user: asks the script, sends, judges, counts.
 
+use std::any::Any;
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -20,7 +22,8 @@ const LATE: Duration = Duration::from_millis(10);
 pub(super) struct Client {
     here: Rc<Here>,
     id: usize,
-    script: Box<dyn Script>,
+    /// Nothing before the first request, and after a panic.
+    script: Option<Box<dyn Script>>,
     line: Line,
     deadline: Deadline,
     /// The last path and what became of it: most users have only one.
@@ -53,16 +56,14 @@ pub(super) enum Went {
 
 impl Client {
     pub(super) fn new(here: Rc<Here>, id: usize) -> Self {
-        let seed = here.plan.seed.wrapping_add(id as u64);
-        let script = here.work.user(seed);
-        Self { here, id, script, line: Line::default(), deadline: Deadline::default(), path: None, task: 0 }
+        Self { here, id, script: None, line: Line::default(), deadline: Deadline::default(), path: None, task: 0 }
     }
 
     /// Goes through one iteration, or the part of it before `stop` is said.
     pub(super) async fn iterate(&mut self, start: Start, stop: &Cell<bool>) -> Went {
         let (mut start, mut went) = (start, Went::Nowhere);
         loop {
-            match self.script.next() {
+            match asked(&self.here, self.id, &mut self.script, |script| script.next()) {
                 Ok(Some(ask)) => {
                     if let Err(failed) = self.exchange(ask, start).await {
                         return if failed.kind == "connect" { Went::Nowhere } else { Went::Well };
@@ -107,7 +108,7 @@ impl Client {
                 let took = now.duration_since(sent);
                 let Answered { status, headers, body, .. } = answer;
                 let answer = Answer { status, headers, body, took };
-                let verdict = self.script.judge(&answer);
+                let verdict = asked(here, self.id, &mut self.script, |script| script.judge(&answer));
                 flight.arrive(now, Some(sent), went, &answer.body, verdict.as_ref().err());
                 verdict
             }
@@ -122,6 +123,30 @@ impl Client {
             }
         }
     }
+}
+
+/// Asks a user's script. One that panics fails with what it says, and is made anew: its own state is lost, and the run
+/// goes on.
+fn asked<T>(
+    here: &Here,
+    id: usize,
+    script: &mut Option<Box<dyn Script>>,
+    ask: impl FnOnce(&mut dyn Script) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let asked = catch_unwind(AssertUnwindSafe(|| {
+        let seed = here.plan.seed.wrapping_add(id as u64);
+        ask(script.get_or_insert_with(|| here.work.user(seed)).as_mut())
+    }));
+    asked.unwrap_or_else(|panic| {
+        *script = None;
+        Err(failure("panic", said(&*panic)))
+    })
+}
+
+/// Returns what a panic says.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("a script has panicked")
 }
 
 /// Whether both are the same bytes in the same place.

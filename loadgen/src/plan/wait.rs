@@ -7,6 +7,9 @@ use std::time::Duration;
 use drover_core::units::parse_duration;
 use serde::{Deserialize, Serialize};
 
+/// The longest time that makes sense.
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// How long a user waits after an iteration. As text it is a time or a function of Locust's name:
 /// `1s`, `between(1s, 5s)`, `constant_pacing(1s)`, `exponential(1s)`; a number alone is seconds, as in Locust.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,10 +53,10 @@ impl FromStr for Wait {
         const FORMS: &str = "`1s`, `between(1s, 5s)`, `constant_pacing(1s)` or `exponential(1s)`";
         let text = text.trim();
         let Some((name, rest)) = text.split_once('(') else {
-            return seconds(text).map(Self::constant).map_err(|e| format!("{e}; write {FORMS}"));
+            return time(text).map(Self::constant).map_err(|e| format!("{e}; write {FORMS}"));
         };
         let inside = rest.strip_suffix(')').ok_or_else(|| format!("`{text}` has no `)` at its end; write {FORMS}"))?;
-        let times = inside.split(',').map(seconds).collect::<Result<Vec<_>, _>>()?;
+        let times = inside.split(',').map(time).collect::<Result<Vec<_>, _>>()?;
         match (name.trim(), times.as_slice()) {
             ("constant", [time]) => Ok(Self::constant(*time)),
             ("between", [least, most]) if least <= most => Ok(Self::Between(*least, *most)),
@@ -67,13 +70,13 @@ impl FromStr for Wait {
 
 impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = humantime::format_duration;
+        let shown = humantime::format_duration;
         match *self {
             Self::None => f.write_str("0"),
-            Self::Constant(every) => write!(f, "{}", time(every)),
-            Self::Between(least, most) => write!(f, "between({}, {})", time(least), time(most)),
-            Self::Pacing(every) => write!(f, "constant_pacing({})", time(every)),
-            Self::Exponential(mean) => write!(f, "exponential({})", time(mean)),
+            Self::Constant(every) => write!(f, "{}", shown(every)),
+            Self::Between(least, most) => write!(f, "between({}, {})", shown(least), shown(most)),
+            Self::Pacing(every) => write!(f, "constant_pacing({})", shown(every)),
+            Self::Exponential(mean) => write!(f, "exponential({})", shown(mean)),
         }
     }
 }
@@ -84,11 +87,15 @@ impl Wait {
     }
 }
 
-/// A time with its unit, or seconds.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+/// Reads a time with its unit, or a number of seconds as in Locust: at most a year, so that no clock overflows.
+///
+/// # Errors
+/// It is none.
+pub fn time(text: &str) -> Result<Duration, String> {
     let text = text.trim();
-    match text.parse::<f64>() {
-        Ok(number) => Duration::try_from_secs_f64(number).map_err(|e| format!("`{text}` is not a time: {e}")),
-        Err(_) => parse_duration(text),
-    }
+    let time = match text.parse::<f64>() {
+        Ok(number) => Duration::try_from_secs_f64(number).map_err(|e| format!("`{text}` is not a time: {e}"))?,
+        Err(_) => parse_duration(text)?,
+    };
+    if time > YEAR { Err(format!("`{text}` is longer than a year")) } else { Ok(time) }
 }

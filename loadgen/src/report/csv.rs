@@ -1,38 +1,86 @@
 //! CSV files as Locust writes them: the same names of files and columns, in the same order, where they mean
-//! the same. Times are milliseconds, with decimals that Locust does not have.
+//! the same. Times are milliseconds, with decimals that Locust does not have. As Locust does, [`follow`] writes them
+//! while a run goes on, so that one that is killed leaves them.
 
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use csv::Writer;
+use tokio::sync::watch;
 
 use super::figures::plain;
-use super::{Latency, Report, TaskReport};
+use super::{Latency, Point, Report, TaskReport};
 
 /// The longest text of a stranger.
 const TEXT_MAX: usize = 1000;
 const PERCENTILES: [&str; 11] = ["50%", "66%", "75%", "80%", "90%", "95%", "98%", "99%", "99.9%", "99.99%", "100%"];
 
-/// The files' names after the prefix, of [`stats`], [`history`] and [`failures`].
-pub const SUFFIXES: [&str; 3] = ["_stats.csv", "_stats_history.csv", "_failures.csv"];
+/// `PREFIX_stats.csv`, `PREFIX_stats_history.csv` and `PREFIX_failures.csv` of one run.
+#[derive(Debug)]
+pub struct Files {
+    prefix: PathBuf,
+    history: File,
+    /// The last second that is in the history.
+    at_s: f64,
+}
 
-/// Writes `PREFIX_stats.csv`, `PREFIX_stats_history.csv` and `PREFIX_failures.csv`, and returns their paths.
+impl Files {
+    /// Makes the files anew, with their first lines.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn create(prefix: &Path) -> io::Result<Self> {
+        let history = File::create(path(prefix, "_stats_history.csv"))?;
+        let mut files = Self { prefix: prefix.into(), history, at_s: 0.0 };
+        files.history.write_all(self::history(&Report::empty()).as_bytes())?;
+        files.renew(&Report::empty())?;
+        Ok(files)
+    }
+
+    /// Adds the seconds that are new, and renews the rest.
+    ///
+    /// # Errors
+    /// A file cannot be written.
+    pub fn write(&mut self, report: &Report) -> io::Result<()> {
+        let new: Vec<_> = report.history.iter().filter(|point| point.at_s > self.at_s).collect();
+        if let Some(last) = new.last() {
+            self.at_s = last.at_s;
+            self.history.write_all(rows(new.into_iter().map(seconds)).as_bytes())?;
+        }
+        self.renew(report)
+    }
+
+    fn renew(&self, report: &Report) -> io::Result<()> {
+        for (suffix, text) in [("_stats.csv", stats(report)), ("_failures.csv", failures(report))] {
+            // Whoever reads it, or kills this process meanwhile, has the old one or the new one.
+            let half = path(&self.prefix, &format!("{suffix}.new"));
+            fs::write(&half, text)?;
+            fs::rename(half, path(&self.prefix, suffix))?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes every report that comes, until the run is over or nobody renews it.
 ///
 /// # Errors
 /// A file cannot be written.
-pub fn write(prefix: &Path, report: &Report) -> io::Result<Vec<PathBuf>> {
-    let texts = [stats(report), history(report), failures(report)];
-    let path = |suffix: &str| {
-        let mut name = prefix.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let mut written = Vec::new();
-    for (suffix, text) in SUFFIXES.iter().zip(texts) {
-        std::fs::write(path(suffix), text)?;
-        written.push(path(suffix));
+pub async fn follow(mut files: Files, mut reports: watch::Receiver<Arc<Report>>) -> io::Result<()> {
+    loop {
+        let report = Arc::clone(&reports.borrow_and_update());
+        files.write(&report)?;
+        if report.state.is_over() || reports.changed().await.is_err() {
+            return Ok(());
+        }
     }
-    Ok(written)
+}
+
+fn path(prefix: &Path, suffix: &str) -> PathBuf {
+    let mut name = prefix.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// Returns one row for each task, and one for all.
@@ -76,17 +124,18 @@ pub fn history(report: &Report) -> String {
         "Total Max Response Time",
         "Total Average Content Size",
     ];
-    let rows = report.history.iter().map(|point| {
-        let mut row = vec![format!("{:.0}", point.unix_s.floor()), point.users.to_string()];
-        row.extend([String::new(), "Aggregated".into()]);
-        row.extend([format!("{:.6}", point.rps), format!("{:.6}", point.failures_per_s)]);
-        row.extend(percentiles(point.requests, &point.latency));
-        row.extend([point.requests.to_string(), point.failures.to_string()]);
-        row.extend(summary(&point.latency));
-        row.push(number(point.mean_bytes));
-        row
-    });
-    table(begin.into_iter().chain(PERCENTILES).chain(end), rows)
+    table(begin.into_iter().chain(PERCENTILES).chain(end), report.history.iter().map(seconds))
+}
+
+fn seconds(point: &Point) -> Vec<String> {
+    let mut row = vec![format!("{:.0}", point.unix_s.floor()), point.users.to_string()];
+    row.extend([String::new(), "Aggregated".into()]);
+    row.extend([format!("{:.6}", point.rps), format!("{:.6}", point.failures_per_s)]);
+    row.extend(percentiles(point.requests, &point.latency));
+    row.extend([point.requests.to_string(), point.failures.to_string()]);
+    row.extend(summary(&point.latency));
+    row.push(number(point.mean_bytes));
+    row
 }
 
 /// Returns one row for each kind of failure.
@@ -128,10 +177,13 @@ fn text(text: &str) -> String {
     if text.starts_with(['=', '+', '-', '@']) { format!("'{text}") } else { text }
 }
 
-fn table<'n>(names: impl Iterator<Item = &'n str>, rows: impl Iterator<Item = Vec<String>>) -> String {
+fn table<'n>(names: impl Iterator<Item = &'n str>, rows_of: impl Iterator<Item = Vec<String>>) -> String {
+    rows([names.map(str::to_owned).collect()].into_iter().chain(rows_of))
+}
+
+fn rows(rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut writer = Writer::from_writer(Vec::new());
-    // Into memory, and all rows have as many cells as there are names: nothing can fail.
-    let _always = writer.write_record(names);
+    // Into memory, and all rows have as many cells: nothing can fail.
     for row in rows {
         let _always = writer.write_record(row);
     }

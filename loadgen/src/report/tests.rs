@@ -57,13 +57,22 @@ fn csv_is_as_locust_writes_it() {
 }
 
 #[test]
-fn csv_files_have_locust_s_names() {
+fn csv_files_grow_with_the_run_under_locust_s_names() {
     let dir = tempfile::tempdir().unwrap();
-    let written = csv::write(&dir.path().join("run"), &sample::report()).unwrap();
-    let names: Vec<_> = written.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
-    assert_eq!(names, ["run_stats.csv", "run_stats_history.csv", "run_failures.csv"]);
-    assert_eq!(std::fs::read_to_string(&written[0]).unwrap(), csv::stats(&sample::report()));
-    assert!(csv::write(&dir.path().join("none/run"), &sample::report()).is_err());
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+    std::fs::write(dir.path().join("run_stats_history.csv"), "of a run before").unwrap();
+    let mut files = csv::Files::create(&dir.path().join("run")).unwrap();
+    assert_eq!(read("run_stats_history.csv").lines().count(), 1, "only the names");
+    for seconds in [1, 2, 2, 5] {
+        let mut report = sample::run(5);
+        report.history.truncate(seconds);
+        files.write(&report).unwrap();
+        assert_eq!(read("run_stats_history.csv"), csv::history(&report), "each second is there once");
+        assert_eq!(read("run_stats.csv"), csv::stats(&report));
+        assert_eq!(read("run_failures.csv"), csv::failures(&report));
+    }
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
+    assert!(csv::Files::create(&dir.path().join("none/run")).is_err());
 }
 
 #[test]

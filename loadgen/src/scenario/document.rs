@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
-use crate::plan::seconds;
+use crate::plan::time;
 
 /// A place in a file: bytes from its beginning.
 pub(super) type At = usize;
@@ -235,7 +235,7 @@ impl<'a> Item<'a> {
             Value::Number(number) => number.to_string(),
             _ => return self.wrong("a time such as \"250ms\" or \"10s\""),
         };
-        seconds(&text).map_err(|why| self.findings.add(self.at, why)).ok()
+        time(&text).map_err(|why| self.findings.add(self.at, why)).ok()
     }
 
     pub(super) fn table(&self) -> Option<Table<'a>> {

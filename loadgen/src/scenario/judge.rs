@@ -16,6 +16,9 @@ const REFUSALS: [StatusCode; 4] = [
     StatusCode::UNPROCESSABLE_ENTITY,
 ];
 
+/// Characters of a reason that a server gives.
+const REASON_MAX: usize = 200;
+
 /// What an answer must be.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Checks {
@@ -78,7 +81,8 @@ impl Checks {
             test.check(value.as_ref(), &format!("header `{name}`"))?;
         }
         if let Some(text) = &self.contains
-            && !answer.body.windows(text.len().max(1)).any(|window| window == text.as_bytes())
+            && !text.is_empty()
+            && !answer.body.windows(text.len()).any(|window| window == text.as_bytes())
         {
             return Err(failure("check", format!("the body does not contain `{text}`")));
         }
@@ -168,7 +172,8 @@ fn refused(answer: &Answer) -> Failure {
     let problem: Option<Value> = serde_json::from_slice(&answer.body).ok();
     let words = |key: &str| problem.as_ref()?.get(key)?.as_str();
     let detail = words("kind").or_else(|| words("title")).or_else(|| answer.status.canonical_reason());
-    failure(&format!("http_{}", answer.status.as_u16()), detail.unwrap_or("no reason given").to_owned())
+    let detail = detail.unwrap_or("no reason given").chars().take(REASON_MAX).collect();
+    failure(&format!("http_{}", answer.status.as_u16()), detail)
 }
 
 pub(super) fn failure(kind: &str, detail: String) -> Failure {
@@ -227,6 +232,9 @@ mod tests {
         check(&quick, &good, "check: took longer than 10ms");
         check(&Checks::default(), &answer(503, r#"{"kind": "not_ready"}"#), "http_503: not_ready");
         check(&Checks::default(), &answer(500, "<html>"), "http_500: Internal Server Error");
+        let long = format!(r#"{{"title": "{}"}}"#, "é".repeat(5000));
+        check(&Checks::default(), &answer(500, &long), &format!("http_500: {}", "é".repeat(REASON_MAX)));
+        check(&Checks { contains: Some(String::new()), ..Checks::default() }, &answer(200, ""), "good");
     }
 
     #[test]

@@ -38,6 +38,13 @@ fn promises_are_judged() {
 }
 
 #[test]
+fn a_promise_of_a_task_that_there_is_not_is_told() {
+    let checked = |text| super::check(&parse(text).unwrap(), &["predict".to_owned()]).map_err(|e| e.to_string());
+    assert_eq!(checked("p95<1s,predict:p95<1s"), Ok(()));
+    assert_eq!(checked("predcit:p95<1s").unwrap_err(), "`predcit:p95<1s` is of no task; near: `predict`");
+}
+
+#[test]
 fn what_asks_for_more_is_not_broken_before_the_end() {
     let broken = |text| parse(text).unwrap()[0].is_broken_for_good(&report());
     assert!(broken("p99<1s"));

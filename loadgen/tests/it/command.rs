@@ -12,7 +12,18 @@ use crate::server::Server;
 
 pub(crate) fn loadgen(words: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadgen"));
-    command.args(words).env_remove("DROVER_KEY").env_remove("DROVER_GATEWAY").env_remove("LOADGEN_KEY");
+    command.args(words);
+    for name in [
+        "DROVER_KEY",
+        "DROVER_GATEWAY",
+        "LOADGEN_KEY",
+        "CONSUL_HTTP_ADDR",
+        "CONSUL_HTTP_TOKEN",
+        "NOMAD_ADDR",
+        "NOMAD_TOKEN",
+    ] {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -96,6 +107,66 @@ async fn interrupted_it_reports_what_ran() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn killed_it_leaves_its_csv_files() {
+    let server = Server::ok().await;
+    let dir = tempfile::tempdir().unwrap();
+    let url = format!("http://{}/", server.address);
+    let words = ["-u", "2", "--wait-time", "10ms", "--headless", &url, "--csv"];
+    let mut child = loadgen(&words).arg(dir.path().join("a")).spawn().unwrap();
+    let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+    while read("a_stats_history.csv").lines().count() < 3 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    child.kill().await.unwrap();
+    let stats = read("a_stats.csv");
+    assert!(stats.lines().last().unwrap().starts_with(",Aggregated,") && stats.ends_with('\n'), "{stats}");
+    assert!(read("a_failures.csv").starts_with("Method,Name,Error,Occurrences"));
+    let history = read("a_stats_history.csv");
+    assert!(history.lines().skip(1).all(|line| line.contains(",Aggregated,")), "{history}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn instances_that_consul_lists_are_loaded() {
+    let Some(consul) = drover_testkit::Consul::start().await else { return };
+    let probe = drover_testkit::Probe::start(&[]).await;
+    consul.register("probe", "a", probe.address().parse().unwrap(), &["drover"], "passing").await;
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("a.json");
+    let words = ["-u", "2", "-t", "1", "--wait-time", "10ms", "--headless", "--direct", "--threads", "1"];
+    // As the commands of Consul have it: with or without a scheme, by flag or by environment.
+    let bare = consul.url.trim_start_matches("http://");
+    let mut by_flag = loadgen(&words);
+    by_flag.args(["--consul", bare, "probe", "--data", r#"{"length": 1, "count": 1, "text": "a"}"#, "--json"]);
+    let done = done(by_flag.arg(&json).spawn().unwrap(), &json).await;
+    assert_eq!(done.report.instances.len(), 1, "{:?}", done.output);
+    assert_eq!((&*done.report.instances[0].address, &*done.report.target), (probe.address(), "probe"));
+    let output = loadgen(&["--direct", "prode"]).env("CONSUL_HTTP_ADDR", bare).output().await.unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("no function is called `prode`; near: `probe`"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_stands_in_the_way_of_its_outputs_is_told_before_anything_is_sent() {
+    let (server, taken) = (Server::ok().await, tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let (url, port) = (format!("http://{}/", server.address), taken.local_addr().unwrap().port().to_string());
+    let page = format!("the page cannot be at 127.0.0.1:{port}: --web-port says another port: Address already in use");
+    for (words, part) in [
+        (&["--web", "--autostart", "--web-port", &*port][..], &*page),
+        (
+            &["--headless", "--csv", "/no/such/folder/a"],
+            "--csv: /no/such/folder/a_*.csv cannot be written: No such file",
+        ),
+        (&["--headless", "--slo", "/x:p95<1s"], "--slo: `/x:p95<1s` is of no task; near: `/`"),
+    ] {
+        let output = loadgen(words).args(["-t", "1", &url]).output().await.unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words:?}: {told}");
+        assert!(told.contains(part), "{words:?}: {told}");
+    }
+    assert_eq!(server.requests(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_replay_sends_at_its_moments() {
     let server = Server::ok().await;
     let dir = tempfile::tempdir().unwrap();
@@ -121,6 +192,11 @@ async fn mistakes_say_what_to_do() {
         (&[url, "--slo", "p9x<1s"], "did you mean"),
         (&[url, "-u", "1", "--rate", "5"], "cannot be used with"),
         (&[url, "--rate", "0"], "--rate is 0, and must be above 0"),
+        (&[url, "-u", "9", "--spawn-rate", "NaN"], "--spawn-rate is NaN, and must be above 0"),
+        (&[url, "--invalid", "NaN"], "`NaN` is not a share from 0 to 1"),
+        (&[url, "--batch", "0"], "0 is not in 1..=65535"),
+        (&[url, "--timeout", "1e12"], "`1e12` is longer than a year"),
+        (&["--direct", "--consul", "unix:///x", "penguins"], "the URL of Consul is `unix:///x`"),
         (&[url, "--scale-time", "0"], "--scale-time is 0, and must be above 0"),
         (&[url, "--wait-time", "soon"], "`soon` is not a duration"),
         (&[url, "-f", "/no/such/file"], "/no/such/file"),

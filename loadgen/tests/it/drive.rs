@@ -226,6 +226,97 @@ async fn failures_have_their_kinds() {
     assert_eq!(kinds(&all), [("unfinished".to_owned(), 2)]);
 }
 
+/// Users whose code is wrong: each of their second requests.
+struct Wrong(Vec<String>);
+
+struct WrongUser(User, u32);
+
+impl Work for Wrong {
+    fn tasks(&self) -> &[String] {
+        &self.0
+    }
+
+    fn user(&self, seed: u64) -> Box<dyn Script> {
+        assert!(seed != 2, "no user has seed {seed}");
+        let ask = Ask {
+            task: 0,
+            method: Method::GET,
+            path: Bytes::from_static(b"/"),
+            headers: Arc::default(),
+            body: Bytes::new(),
+            timeout: None,
+            reads: Reads::Body,
+        };
+        Box::new(WrongUser(User { ask, has_answer: false }, 0))
+    }
+}
+
+impl Script for WrongUser {
+    fn next(&mut self) -> Result<Option<Ask>, Failure> {
+        self.0.next()
+    }
+
+    fn judge(&mut self, answer: &Answer) -> Result<(), Failure> {
+        self.1 += 1;
+        assert!(self.1 < 2, "the second answer is too much");
+        self.0.judge(answer)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_panic_is_a_failure_with_its_words_and_the_run_goes_on() {
+    let server = Server::ok().await;
+    let work: Arc<dyn Work> = Arc::new(Wrong(vec!["get".into()]));
+    // To write what a panic says takes a while.
+    let plan = Plan { wait: Wait::Constant(Duration::from_millis(10)), ..users(2.0, 4.0) };
+    let settings = Settings { threads: 1, ..Settings::default() };
+    let course = Course::new(&plan);
+    let drive = Drive::start(&work, &server.target(), &plan, &settings, Instant::now(), course).unwrap();
+    let all = drain(drive).await;
+    let count = |what: &str| {
+        let found = all.failures.by_count().into_iter().find(|(kind, _)| kind.kind == "panic" && kind.detail == what);
+        found.map_or(0, |(_, seen)| seen.count)
+    };
+    // The first user fails with every other answer, the other one without having asked.
+    let (judged, unmade) = (count("the second answer is too much"), count("no user has seed 2"));
+    assert!(judged >= 2 && server.requests() >= 2 * judged, "{judged} of {}", server.requests());
+    assert!((2..=41).contains(&unmade), "it waits 100 ms after each: {unmade}");
+    assert_eq!(judged + unmade, all.all().failures);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn answers_are_read_as_they_are_framed() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    // One after the other, each on a connection of its own, in pieces; and one that says too early that it is enough.
+    let answers: [&[&str]; 4] = [
+        &["HTTP/1.1 200 OK\r\ntransfer-", "encoding: chunked\r\n\r\n5\r\nab", "cde\r\n0\r\n\r\n"],
+        &["HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab", "cde"],
+        &["HTTP/1.1 200 OK\r\n\r\nab", "cde"],
+        &["HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabcde"],
+    ];
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        for pieces in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 4096];
+            let n = stream.read(&mut request).await.unwrap();
+            let request = String::from_utf8_lossy(&request[..n]).into_owned();
+            assert!(request.starts_with("POST /x HTTP/1.1\r\nhost: localhost\r\n"), "{request}");
+            assert!(request.ends_with("content-length: 5\r\n\r\nhello"), "{request}");
+            for piece in pieces {
+                stream.write_all(piece.as_bytes()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    });
+    let plan = Plan { wait: Wait::Constant(Duration::from_millis(80)), ..rate(10.0, 0.35, 1) };
+    let all = run(&target(&[address]), &plan, &Settings { threads: 1, ..Settings::default() }).await;
+    assert_eq!((all.sent, all.all().bytes), (4, 15));
+    let failed = all.failures.by_count();
+    assert_eq!((failed.len(), &*failed[0].0.detail), (1, "connection was closed within the answer"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn connections_closed_while_idle_are_no_failures() {
     let answer = async |_| {

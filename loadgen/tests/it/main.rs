@@ -11,6 +11,7 @@ mod command;
 mod crew;
 mod drive;
 mod fleet;
+mod in_code;
 mod run;
 mod scenario;
 mod server;

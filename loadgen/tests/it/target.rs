@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use drover_engine::cluster::{Endpoint, Servers};
 use drover_engine::{Alone, Fixed, FixedFunction};
-use drover_gateway::access::{Access, AccessConfig};
+use drover_gateway::access::{Access, AccessConfig, Functions, NewKey};
+use drover_gateway::tls::Tls;
 use drover_gateway::{Gateway, Parts, Settings, serve};
 use drover_testkit::{Consul, Probe, eventually};
+use loadgen::drive::Pem;
 use loadgen::scenario::{Preparing, Scenario, Single};
 use loadgen::target::usage::Usage;
 use loadgen::target::{Target, TargetError, TargetSpec, Via, resolve};
@@ -22,6 +24,11 @@ const SEEN: Duration = Duration::from_secs(20);
 
 /// A gateway in this process, before instances of `probe` at these addresses.
 async fn gateway(instances: &[&str]) -> String {
+    format!("http://{}", gateway_for(instances, AccessConfig::default(), None).await)
+}
+
+/// As [`gateway`]: for whom it is, with TLS or not; returns where it listens.
+async fn gateway_for(instances: &[&str], access: AccessConfig, tls: Option<Tls>) -> SocketAddr {
     let function = FixedFunction {
         instances: instances.iter().map(|&address| address.to_owned()).collect(),
         slots: None,
@@ -34,14 +41,14 @@ async fn gateway(instances: &[&str]) -> String {
         catalog: Arc::clone(&fixed) as _,
         scheduler: fixed,
         peers: Arc::new(Alone::default()),
-        access: Access::open(AccessConfig::default()).await.unwrap(),
+        access: Access::open(access).await.unwrap(),
         settings: Settings::default(),
         stop: stop.clone(),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(serve(vec![listener], None, gateway.unwrap(), stop));
-    url
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(serve(vec![listener], tls, gateway.unwrap(), stop));
+    address
 }
 
 fn spec(target: &str) -> TargetSpec {
@@ -109,6 +116,44 @@ async fn a_function_is_loaded_through_its_gateway_or_directly() {
         let wrong = resolve(&unknown).await.unwrap_err();
         assert!(matches!(wrong, TargetError::UnknownFunction(_)), "{wrong:?}");
         assert_eq!(wrong.to_string(), "no function is called `prone`; near: `probe`");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_with_keys_and_tls_is_found_and_loaded() {
+    let probe = Probe::start(&[]).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(dir.path().join(name), text).unwrap();
+        dir.path().join(name)
+    };
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (file("cert.pem", &pair.cert.pem()), file("key.pem", &pair.signing_key.serialize_pem()));
+    let new_key = NewKey::new("load", &Functions::All).unwrap();
+    let access = AccessConfig { keys: Some(file("keys.toml", &new_key.toml)), ..AccessConfig::default() };
+    let address = gateway_for(&[probe.address()], access, Some(Tls::open(&cert, &key).unwrap())).await;
+    let gateway = format!("https://localhost:{}", address.port());
+    let stranger = TargetSpec { gateway: Some(gateway.clone()), ..spec("probe") };
+    let wrong = said(&stranger).await;
+    assert!(wrong.contains("UnknownIssuer") || wrong.contains("certificate"), "{wrong}");
+    let trusting = TargetSpec { ca: Some(Pem { file: "cert.pem".into(), text: pair.cert.pem().into() }), ..stranger };
+    let wrong = said(&trusting).await;
+    assert!(wrong.contains("401"), "{wrong}");
+    let known = TargetSpec { key: Some(new_key.secret.clone()), ..trusting };
+    let target = resolve(&known).await.unwrap();
+    assert!(target.tls && target.openapi.is_some());
+    assert_eq!(target.host, format!("localhost:{}", address.port()));
+
+    // The command itself, over both protocols.
+    for words in [&["--http2"][..], &[]] {
+        let json = dir.path().join("a.json");
+        let mut command =
+            crate::command::loadgen(&["-u", "2", "-t", "1", "--wait-time", "20ms", "--headless", "probe"]);
+        command.args(words).args(["--gateway", &gateway, "--key", &new_key.secret, "--data"]);
+        command.args([r#"{"length": 1, "count": 1, "text": "a", "colour": "red"}"#, "--ca-file"]).arg(&cert);
+        let output = command.arg("--json").arg(&json).output().await.unwrap();
+        let report = loadgen::report::json::read(&std::fs::read(&json).unwrap()).unwrap();
+        assert!(report.total.requests > 10 && report.total.failures == 0, "{:?}: {output:?}", report.failures);
     }
 }
 

@@ -59,14 +59,16 @@ fn number(rng: &mut Rng, min: f64, max: f64, open: Bounds, step: Option<f64>) ->
     // As many digits as a person would write: four that the range leaves open.
     let scale = 10f64.powf((4.0 - span.log10().ceil()).clamp(0.0, 300.0));
     for _ in 0..8 {
-        let exact = min + rng.f64() * span;
+        // Not `min + share * span`: the span of the widest range is no number.
+        let share = rng.f64();
+        let exact = min * (1.0 - share) + max * share;
         let rounded = ((exact * scale).round() / scale).clamp(min, max);
         let n = if rounded.is_finite() { rounded } else { exact };
         if (n > min || !open.lower) && (n < max || !open.upper) {
             return n;
         }
     }
-    min + span / 2.0
+    f64::midpoint(min, max)
 }
 
 fn text(rng: &mut Rng, min: usize, usual: usize, format: Format, words: &[String]) -> String {

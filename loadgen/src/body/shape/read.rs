@@ -9,6 +9,8 @@ use super::{Field, Kind, Shape};
 const OPEN_ITEMS: usize = 3;
 /// The deepest nesting that is followed.
 const DEPTH_MAX: usize = 32;
+/// Schemas that are read for one body: one that contains itself twice doubles with each nesting.
+const SCHEMAS_MAX: usize = 10_000;
 
 /// What says something of values, and is not understood here.
 const NOT_UNDERSTOOD: [&str; 9] = [
@@ -28,12 +30,13 @@ pub(crate) struct Reader<'a> {
     document: &'a Value,
     wrong: Vec<String>,
     depth: usize,
+    n_read: usize,
 }
 
 impl<'a> Reader<'a> {
     /// References are looked up in `document`.
     pub(crate) fn new(document: &'a Value) -> Self {
-        Self { document, wrong: Vec::new(), depth: 0 }
+        Self { document, wrong: Vec::new(), depth: 0, n_read: 0 }
     }
 
     /// Returns every reason why the schemas cannot be drawn from.
@@ -44,9 +47,12 @@ impl<'a> Reader<'a> {
     /// Reads `schema`, that of the field `at`; empty for the body itself. What it returns is of no use if there is
     /// anything [`wrong`](Self::wrong).
     pub(crate) fn read(&mut self, schema: &Value, at: &str) -> Shape {
+        self.n_read += 1;
         self.depth += 1;
         let shape = if self.depth > DEPTH_MAX {
             Err("it contains itself without an end".to_owned())
+        } else if self.n_read > SCHEMAS_MAX {
+            Err(format!("it is one of more than {SCHEMAS_MAX} schemas, or contains itself"))
         } else {
             self.kinds(schema, at)
         };

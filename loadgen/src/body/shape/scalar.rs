@@ -8,6 +8,8 @@ use super::{Bounds, Format, Kind};
 
 /// The span of a range that the schema leaves open.
 const OPEN_SPAN: i32 = 1000;
+/// The largest least length of a text or a list that is drawn.
+const LEAST_MAX: usize = 1 << 20;
 /// Characters of a text that the schema leaves open.
 const OPEN_CHARS: usize = 64;
 
@@ -133,7 +135,10 @@ pub(super) fn text(schema: &Map<String, Value>) -> Result<Kind, String> {
 pub(super) fn count(schema: &Map<String, Value>, key: &str) -> Result<Option<usize>, String> {
     let Some(value) = schema.get(key) else { return Ok(None) };
     let count = value.as_u64().and_then(|n| usize::try_from(n).ok());
-    count.map(Some).ok_or_else(|| format!("{key} is {value}, not a count"))
+    match count.ok_or_else(|| format!("{key} is {value}, not a count"))? {
+        n if n > LEAST_MAX && key.starts_with("min") => Err(format!("{key} is {value}, which is too large to be sent")),
+        n => Ok(Some(n)),
+    }
 }
 
 pub(super) fn examples(schema: &Map<String, Value>) -> Vec<Value> {

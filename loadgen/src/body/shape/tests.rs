@@ -67,6 +67,28 @@ fn an_optional_field_that_cannot_be_met_is_never_sent() {
 }
 
 #[test]
+fn what_contains_itself_twice_comes_to_an_end() {
+    let tree = |required: &[&str]| {
+        json!({"type": "object", "properties": {
+            "value": {"type": "integer"}, "left": {"$ref": "#"}, "right": {"$ref": "#"},
+        }, "required": required})
+    };
+    let wrong = read(&tree(&["value", "left", "right"])).unwrap_err();
+    assert!(wrong[0].ends_with("it contains itself without an end"), "{}", wrong[0]);
+    assert!(drawn(&tree(&["value"])).iter().all(|row| row["value"].is_i64()));
+    assert!(read(&json!({"anyOf": [{"$ref": "#"}, {"$ref": "#"}]})).is_err());
+}
+
+#[test]
+fn what_is_too_large_to_be_sent_is_told_and_the_widest_range_drawn() {
+    let long = read(&json!({"type": "string", "minLength": 5_000_000_000_u64})).unwrap_err();
+    assert_eq!(long, ["the body: minLength is 5000000000, which is too large to be sent"]);
+    assert!(read(&json!({"type": "array", "items": {"type": "integer"}, "minItems": 2_000_000})).is_err());
+    let wide = drawn(&json!({"type": "number", "minimum": f64::MIN, "maximum": f64::MAX}));
+    assert!(wide.iter().all(Value::is_f64), "{wide:?}");
+}
+
+#[test]
 fn what_other_servers_publish_is_understood() {
     // FastAPI's way of an optional number, a reference with a bound beside it, and OpenAPI 3.0's words.
     let fastapi =
