@@ -40,6 +40,7 @@ pub(super) struct Buffers {
 /// A request on its way out.
 struct Sending<'a> {
     bytes: Vec<u8>,
+    n_all: usize,
     n_sent: usize,
     /// Why no more of it can be sent. The answer may have come all the same: a server need not read all of a request.
     refused: Option<io::Error>,
@@ -108,7 +109,7 @@ impl<'a> Sending<'a> {
         let mut bytes = here.buffers.write.take();
         bytes.clear();
         write(&mut bytes, ask, uri, here.headers(&ask.headers).lines());
-        Self { bytes, n_sent: 0, refused: None, buffers: &here.buffers }
+        Self { n_all: bytes.len(), bytes, n_sent: 0, refused: None, buffers: &here.buffers }
     }
 
     /// Sends what can be sent now.
@@ -121,21 +122,30 @@ impl<'a> Sending<'a> {
                 Poll::Pending => return,
             }
         }
+        if self.is_all_sent() {
+            self.give_back();
+        }
         if let Poll::Ready(Err(e)) = Pin::new(stream).poll_flush(context) {
             self.refused.get_or_insert(e);
         }
     }
 
     fn is_all_sent(&self) -> bool {
-        self.n_sent == self.bytes.len()
+        self.n_sent == self.n_all
+    }
+
+    /// Gives the buffer back, so that a request that waits for its answer holds none.
+    fn give_back(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        if (1..=WRITE_KEPT).contains(&bytes.capacity()) {
+            self.buffers.write.set(bytes);
+        }
     }
 }
 
 impl Drop for Sending<'_> {
     fn drop(&mut self) {
-        if self.bytes.capacity() <= WRITE_KEPT {
-            self.buffers.write.set(std::mem::take(&mut self.bytes));
-        }
+        self.give_back();
     }
 }
 

@@ -10,6 +10,9 @@ use crate::report::{Range, Usage};
 /// CPU above which the generator is taken for the limit, percent of its cores.
 const FULL_PERCENT: f64 = 95.0;
 
+/// A while that is shorter, such as the run's last one, says nothing of how busy a second is.
+const SHORT: Duration = Duration::from_millis(500);
+
 /// Measures this process, a while after the other.
 #[derive(Debug)]
 pub struct Meter {
@@ -33,10 +36,12 @@ impl Meter {
     pub fn lap(&mut self) -> f64 {
         let now = (Instant::now(), cpu());
         let percent = share(self.last, now);
+        if now.0.duration_since(self.last.0) >= SHORT {
+            self.most_percent = self.most_percent.max(percent);
+            self.whiles.0 += 1;
+            self.whiles.1 += u32::from(percent > FULL_PERCENT * self.cores);
+        }
         self.last = now;
-        self.most_percent = self.most_percent.max(percent);
-        self.whiles.0 += 1;
-        self.whiles.1 += u32::from(percent > FULL_PERCENT * self.cores);
         percent
     }
 
@@ -46,7 +51,7 @@ impl Meter {
         let mean = share(self.began, self.last);
         let memory_bytes = Process::myself().and_then(|own| own.status()).ok().and_then(|status| status.vmhwm);
         Usage {
-            cpu_percent: Range { mean, max: self.most_percent },
+            cpu_percent: Range { mean, max: self.most_percent.max(mean) },
             memory_bytes: memory_bytes.unwrap_or_default() * 1024,
             cores: self.cores,
         }
@@ -75,4 +80,22 @@ fn cpu() -> Duration {
 fn share(from: (Instant, Duration), to: (Instant, Duration)) -> f64 {
     let wall = to.0.duration_since(from.0).as_secs_f64();
     if wall > 0.0 { 100.0 * to.1.saturating_sub(from.1).as_secs_f64() / wall } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_moment_of_a_run_is_no_second() {
+        let mut meter = Meter::new(1);
+        let until = Instant::now() + Duration::from_millis(20);
+        // All of a core, for less than a while that counts.
+        while Instant::now() < until {
+            std::hint::black_box(meter.lap());
+        }
+        assert_eq!((meter.invalid(), meter.whiles), (None, (0, 0)));
+        let usage = meter.usage();
+        assert!(usage.cpu_percent.max >= usage.cpu_percent.mean, "{usage:?}");
+    }
 }
