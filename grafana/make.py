@@ -552,11 +552,10 @@ CLUSTER = dashboard(
             ("sum by (job) (up)", "{{job}}"),
         ),
         panel(
-            "Nodes and leader",
-            "Nodes that send heartbeats, and servers that lead: 1, or nothing is placed.",
+            "Nodes",
+            "Nodes that send heartbeats to the server that leads. Nothing here means that none leads.",
             "none",
             ("max(nomad_nomad_heartbeat_active)", "nodes"),
-            ("sum(nomad_raft_state_leader)", "elections won"),
         ),
         panel(
             "Consul",

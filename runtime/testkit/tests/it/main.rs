@@ -21,4 +21,5 @@ mod release;
 mod rules;
 mod scale;
 mod scheduler;
+mod stack;
 mod tls;
