@@ -187,13 +187,16 @@ const View = root => {
   };
 
   const generator = report => {
-    const row = (name, requests, late, usage) => [name, Show.count(requests), late ? el("span", "bad", Show.count(late)) : "0",
-      Show.percent(usage.cpu_percent.mean), Show.percent(usage.cpu_percent.max), Show.rate(usage.cores), Show.bytes(usage.memory_bytes)];
-    return table([["Generator"], ...["Requests", "Late", "CPU mean", "CPU max", "Cores", "RAM"].map(title => [title, true])], [
-      row(report.workers.length ? "all workers" : "this process", report.total.requests, report.late, report.generator),
+    const fleet = report.workers.length > 0;
+    const row = (name, requests, late, usage, clock) => [name, Show.count(requests), late ? el("span", "bad", Show.count(late)) : "0",
+      Show.percent(usage.cpu_percent.mean), Show.percent(usage.cpu_percent.max), Show.rate(usage.cores), Show.bytes(usage.memory_bytes),
+      ...(fleet ? [Show.or(clock?.clock_ahead_ms, Show.ms), Show.or(clock?.round_trip_ms, Show.ms)] : [])];
+    const titles = ["Requests", "Late", "CPU mean", "CPU max", "Cores", "RAM", ...(fleet ? ["Clock ahead", "Round trip"] : [])];
+    return table([["Generator"], ...titles.map(title => [title, true])], [
+      row(fleet ? "all workers" : "this process", report.total.requests, report.late, report.generator),
       ...report.workers.map(worker => row(
         el("span", "", `${worker.id} ${worker.address} `, worker.lost ? el("b", "bad", "lost") : null),
-        worker.requests, worker.late, worker.usage)),
+        worker.requests, worker.late, worker.usage, worker)),
     ]);
   };
 

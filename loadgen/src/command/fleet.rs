@@ -32,7 +32,8 @@ pub(crate) async fn master(args: &MasterArgs) -> Result<ExitCode> {
     }
     let listener = TcpListener::bind(fleet.bind).await.with_context(|| format!("--bind {}", fleet.bind))?;
     let address = listener.local_addr()?;
-    let (run, brief) = prepare::for_workers(&args.run).await?;
+    let (mut run, brief) = prepare::for_workers(&args.run).await?;
+    run.described.insert("expect-workers".to_owned(), fleet.expect_workers.to_string());
     let master = Master::start(listener, key, brief, fleet.expect_workers)?;
     eprintln!("loadgen worker --master {address}");
     let code = follow(&args.run, Run { fleet: Some(master.clone()), ..run }).await;

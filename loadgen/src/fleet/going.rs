@@ -117,16 +117,7 @@ impl Going {
             Event::Leaving => self.without(number),
             Event::Gone(why) => {
                 self.hall.links.remove(&number);
-                if self.members.get(&number).is_none_or(|member| member.has_ended) {
-                    return;
-                }
-                if let Some(member) = self.members.get_mut(&number) {
-                    (member.report.lost, member.has_ended) = (true, true);
-                    tracing::warn!("worker {} is lost: {why}", member.report.id);
-                    member.invalid.push(format!("it was lost, {why}: what it sent in its last seconds is not known"));
-                }
-                self.seconds.leave(number);
-                self.without(number);
+                self.lose(number, &why);
             }
         }
     }
@@ -141,12 +132,11 @@ impl Going {
     }
 
     fn told(&mut self, number: usize, told: Told) {
-        let Some(member) = self.members.get_mut(&number) else { return };
         let is_last = told.number.is_none();
         let Some(seen) = told.seen.open(self.n_tasks) else {
-            member.invalid.push("it told of other tasks than it was given".to_owned());
-            return;
+            return self.lose(number, &"it told of other tasks than it was given");
         };
+        let Some(member) = self.members.get_mut(&number).filter(|member| !member.has_ended) else { return };
         let all = seen.all();
         member.sent += seen.sent;
         member.report.requests += all.requests;
@@ -163,6 +153,16 @@ impl Going {
         if is_last {
             self.without(number);
         }
+    }
+
+    /// Goes on without a worker that has not told all.
+    fn lose(&mut self, number: usize, why: &dyn std::fmt::Display) {
+        let Some(member) = self.members.get_mut(&number).filter(|member| !member.has_ended) else { return };
+        (member.report.lost, member.has_ended) = (true, true);
+        tracing::warn!("worker {} is lost: {why}", member.report.id);
+        member.invalid.push(format!("it was lost, {why}: what it sent in its last seconds is not known"));
+        self.seconds.leave(number);
+        self.without(number);
     }
 
     /// Has the others take over a worker's share, if the run goes on and it has one.

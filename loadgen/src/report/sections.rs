@@ -15,6 +15,7 @@ pub(super) fn sections(report: &Report) -> Vec<(&'static str, Table)> {
         ("Promises", promises(report)),
         ("Instances", instances(report)),
         ("Generator", generator(report)),
+        ("Clocks of workers, as the master sees them", clocks(report)),
     ]);
     sections.retain(|(_, table)| !table.is_empty());
     sections
@@ -100,6 +101,16 @@ fn generator(report: &Report) -> Table {
         let lost = if worker.lost { " LOST" } else { "" };
         let name = format!("{} {}{lost}", worker.id, worker.address);
         row(name, worker.requests, worker.late, &worker.usage);
+    }
+    table
+}
+
+fn clocks(report: &Report) -> Table {
+    let mut table = Table::new(["Worker"], ["Ahead", "Round trip"]);
+    for worker in &report.workers {
+        let ahead = if worker.clock_ahead_ms < 0.0 { "-" } else { "" };
+        let ahead = format!("{ahead}{}", millis(worker.clock_ahead_ms.abs()));
+        table.row([worker.id.clone(), ahead, millis(worker.round_trip_ms)]);
     }
     table
 }

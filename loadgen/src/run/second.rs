@@ -76,8 +76,9 @@ impl Seconds {
             return None;
         }
         let (_, seen) = self.open.pop_first()?;
-        let took = Duration::from_secs(number + 1 - self.n_whole);
-        self.n_whole = number + 1;
+        let whole = number.saturating_add(1);
+        let took = Duration::from_secs(whole.saturating_sub(self.n_whole));
+        self.n_whole = whole;
         Some(Second { seen, number: Some(number), took })
     }
 

@@ -1,18 +1,28 @@
 //! Fleets of real processes.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use drover_testkit::eventually;
+use loadgen::control::Control;
+use loadgen::drive::Share;
+use loadgen::fleet::{self, Brief, Ended, Key, Worker};
+use loadgen::plan::{Plan, Wait};
 use loadgen::report::{Report, RunState, json};
+use loadgen::run::Run;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, ChildStderr};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::command::loadgen;
+use crate::drive::{Get, two_threads, users};
 use crate::server::Server;
 
 const KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -294,4 +304,58 @@ async fn a_worker_that_cannot_take_part_says_why() {
     }
     let output = loadgen(&["worker"]).env("LOADGEN_KEY", "short").output().await.unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("has 5 bytes, and must have 16 at least"));
+}
+
+/// A wish of the person who watches changes all workers, and what they do together is what was wished.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn users_are_changed_while_a_run_goes_on() {
+    let server = Server::ok().await;
+    let plan = Plan { wait: Wait::Pacing(Duration::from_millis(100)), ..users(3.0, 3600.0) };
+    let run = Run {
+        target: server.target(),
+        work: Get::work("/x"),
+        plan: plan.clone(),
+        settings: two_threads(),
+        promises: Vec::new(),
+        abort_on_fail: false,
+        described: BTreeMap::new(),
+        needs: None,
+        fleet: None,
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let brief = Brief { plan, request: serde_json::Value::Null, files: BTreeMap::new(), share: Share::ALL };
+    let master = fleet::Master::start(listener, Key::none(), brief, 2).unwrap();
+    let work = async |name: &str| {
+        let worker = Worker { name: name.into(), key: Key::none(), leave: CancellationToken::new() };
+        let ended = worker.work(&address, async |brief: Brief| Ok(Run { plan: brief.plan, ..run.clone() })).await;
+        assert_eq!(ended.unwrap(), Ended::Dismissed);
+    };
+    let load = async {
+        let run = Run { fleet: Some(master.clone()), ..run.clone() };
+        let (control, mut wishes) = mpsc::channel(4);
+        let reports = watch::Sender::new(Arc::new(run.ready()));
+        let seen = reports.subscribe();
+        let wish = async {
+            let shows = async |users| {
+                eventually("users", SEEN, || async {
+                    let now = seen.borrow().history.last().map(|point| point.users);
+                    (now == Some(users)).then_some(())
+                })
+                .await;
+            };
+            shows(3).await;
+            control.send(Control::Users { count: 8, spawn_rate: 0.0 }).await.unwrap();
+            shows(8).await;
+            control.send(Control::Users { count: 1, spawn_rate: 0.0 }).await.unwrap();
+            shows(1).await;
+            control.send(Control::Stop).await.unwrap();
+        };
+        let (report, ()) = tokio::join!(run.go(&reports, &mut wishes), wish);
+        let report = report.unwrap();
+        assert_eq!((report.state, report.total.requests), (RunState::Stopped, server.requests()));
+        assert_eq!(server.connections(), 8, "users that go on keep their connections");
+        master.dismiss().await;
+    };
+    tokio::join!(load, work("a"), work("b"));
 }

@@ -16,6 +16,7 @@ mod dashboards;
 mod faults;
 mod leader;
 mod limits;
+mod loadgen;
 mod observe;
 mod release;
 mod rules;
