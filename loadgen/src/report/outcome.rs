@@ -62,10 +62,10 @@ impl Outcome {
         }
     }
 
-    /// Whether it is bad news.
+    /// Whether it is bad news: what was promised was not shown to hold.
     #[must_use]
     pub const fn is_bad(self) -> bool {
-        matches!(self, Self::Invalid | Self::Broken)
+        matches!(self, Self::Invalid | Self::Broken | Self::Unknown)
     }
 }
 

@@ -126,6 +126,7 @@ fn a_run_comes_to_one_outcome() {
     assert_eq!(Outcome::of(&report), Outcome::Broken);
     report.promises.retain(|promise| promise.kept != Some(false));
     assert_eq!(Outcome::of(&report), Outcome::Unknown);
+    assert!(Outcome::of(&report).is_bad(), "what was not shown to hold is no success");
     report.promises.retain(|promise| promise.kept.is_some());
     assert_eq!(Outcome::of(&report), Outcome::Kept);
     report.promises.clear();
