@@ -59,7 +59,7 @@ async fn many_requests_on_one_http_2_connection_without_tls_are_passed_on_at_onc
         let (version, status, seen) = answer.await.unwrap();
         assert_eq!((version, status), (http::Version::HTTP_2, 200));
         // The instance is asked by HTTP/1.1, by the name that the client used.
-        assert!(seen.contains(&format!("host: {}\n", house.address)) && seen.ends_with("xxxx"), "{:.300}", seen);
+        assert!(seen.contains(&format!("host: {}\n", house.address)) && seen.ends_with("xxxx"), "{seen:.300}");
     }
 }
 
