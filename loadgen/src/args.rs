@@ -4,6 +4,7 @@ mod fleet;
 mod load;
 mod request;
 mod show;
+mod sizing;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ pub(crate) use self::fleet::{MASTER_PORT, MasterArgs, WorkerArgs};
 pub(crate) use self::load::LoadArgs;
 pub(crate) use self::request::RequestArgs;
 pub(crate) use self::show::ShowArgs;
+pub(crate) use self::sizing::{Ask, CapacityArgs, CommonArgs, EngineArg, MatrixArgs, RightsizeArgs, ScalingArgs};
 
 /// Loads functions as their users would, and says honestly what they held.
 #[derive(Debug, Parser)]
@@ -33,8 +35,22 @@ pub(crate) enum Command {
     Worker(WorkerArgs),
     /// Compares runs with the first of them; exit code 1 if one is worse.
     Compare(CompareArgs),
-    /// Prints the JSON Schema of the reports that --json writes.
-    Schema,
+    /// Finds the least CPU, memory and number of instances that keep a promise; see docs/rightsizing.md.
+    #[command(after_help = "Example:
+  loadgen rightsize penguins --users 10000 --slo 'p95<1s,failures<1%,cpu<90%,ram<90%'")]
+    Rightsize(Box<RightsizeArgs>),
+    /// Finds the most users, or requests a second, that a size holds.
+    Capacity(Box<CapacityArgs>),
+    /// Measures how throughput and response times grow with instances, and fits the universal scalability law.
+    Scaling(Box<ScalingArgs>),
+    /// Tries each of some sizes with each of some loads: the classic table.
+    Matrix(Box<MatrixArgs>),
+    /// Prints the JSON Schema of what --json writes.
+    Schema {
+        /// Of rightsize, capacity, scaling and matrix, not of a run.
+        #[arg(long)]
+        rightsize: bool,
+    },
 }
 
 /// A run.

@@ -1,7 +1,7 @@
 //! `loadgen TARGET`: from the command line to the exit code.
 
 mod fleet;
-mod prepare;
+pub(crate) mod prepare;
 
 use std::process::ExitCode;
 use std::sync::Arc;

@@ -15,6 +15,8 @@ pub enum Control {
         /// How many a second are added or taken away; all at once if it is not above 0.
         spawn_rate: f64,
     },
+    /// Forgets what was counted so far, such as a warm-up, and goes on.
+    Reset,
     /// Goes to this many requests a second at once.
     Rate(f64),
 }

@@ -9,6 +9,7 @@
 //! - [`drive`]: users, arrivals and connections on threads; [`stats`]: what they see.
 //! - [`fleet`]: the same load, put on by workers on several machines.
 //! - [`report`]: what a run has shown, the one thing that every output is made of.
+//! - [`rightsize`]: what a function needs, found by measurement.
 //! - [`web`]: the page that shows a run while it goes on.
 
 mod assets;
@@ -21,6 +22,7 @@ pub mod guard;
 mod near;
 pub mod plan;
 pub mod report;
+pub mod rightsize;
 pub mod run;
 pub mod scenario;
 pub mod slo;

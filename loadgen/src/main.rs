@@ -2,6 +2,7 @@
 
 mod args;
 mod command;
+mod size;
 
 use std::process::ExitCode;
 
@@ -31,11 +32,12 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     match &cli.command {
         Some(Command::Compare(compare)) => return compare.compare(),
-        Some(Command::Schema) => {
-            print!("{}", loadgen::report::json::schema());
+        Some(Command::Schema { rightsize }) => {
+            let schema = if *rightsize { loadgen::rightsize::schema() } else { loadgen::report::json::schema() };
+            print!("{schema}");
             return Ok(ExitCode::SUCCESS);
         }
-        Some(Command::Master(_) | Command::Worker(_)) | None => {}
+        _ => {}
     }
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).without_time();
     // Who comes and goes is what a person at a master wants to see.
@@ -47,6 +49,10 @@ fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
         match &cli.command {
             Some(Command::Master(master)) => command::master(master).await,
             Some(Command::Worker(worker)) => command::worker(worker).await,
+            Some(Command::Rightsize(args)) => size::size(&**args).await,
+            Some(Command::Capacity(args)) => size::size(&**args).await,
+            Some(Command::Scaling(args)) => size::size(&**args).await,
+            Some(Command::Matrix(args)) => size::size(&**args).await,
             _ => command::run(&cli.run).await,
         }
     });

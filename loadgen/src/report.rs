@@ -12,7 +12,7 @@ pub mod prometheus;
 #[cfg(test)]
 pub(crate) mod sample;
 mod sections;
-mod table;
+pub(crate) mod table;
 pub mod terminal;
 pub(crate) mod thin;
 

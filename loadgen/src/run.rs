@@ -77,6 +77,10 @@ pub trait Needs: Send + Sync {
 /// What is known beside what was counted.
 struct Stand {
     began: Instant,
+    /// From when on is counted.
+    counts_from: Instant,
+    /// How long was counted, also what is forgotten.
+    counted: Duration,
     state: RunState,
     remaining: Option<Duration>,
     generator: Standing,
@@ -122,6 +126,8 @@ impl Run {
         let mut totals = Totals::new(self.work.tasks().to_vec());
         let mut stand = Stand {
             began: crew.began(),
+            counts_from: crew.began(),
+            counted: Duration::ZERO,
             state: RunState::Ramping,
             remaining: self.plan.end(),
             generator: Standing::default(),
@@ -139,6 +145,12 @@ impl Run {
                     }
                 }
                 wish = next(control) => {
+                    if wish == Control::Reset {
+                        totals = Totals::new(self.work.tasks().to_vec());
+                        stand.counts_from = stand.began + stand.counted;
+                        self.needs.iter().for_each(|needs| needs.reset());
+                        continue;
+                    }
                     was_stopped |= wish == Control::Stop;
                     crew.follow(wish);
                     continue;
@@ -167,6 +179,7 @@ impl Run {
         (level, is_changing, left): (f64, bool, Option<Duration>),
     ) {
         stand.remaining = left;
+        stand.counted += second.took;
         stand.state = match left {
             Some(left) if left.is_zero() => RunState::Stopping,
             _ if is_changing => RunState::Ramping,
@@ -188,7 +201,7 @@ impl Run {
 
     fn report(&self, ready: &Report, totals: &Totals, stand: &Stand) -> Report {
         let elapsed = stand.began.elapsed();
-        let (total, tasks) = totals.reports(elapsed);
+        let (total, tasks) = totals.reports(stand.counts_from.elapsed());
         let mut report = Report {
             elapsed_s: elapsed.as_secs_f64(),
             remaining_s: stand.remaining.map(|left| left.as_secs_f64()),

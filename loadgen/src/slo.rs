@@ -121,6 +121,17 @@ impl Promise {
         asks_for_less && self.judge(report).kept == Some(false)
     }
 
+    /// Returns by what factor it is missed, above 1, or kept, so far; nothing if that cannot be known or the limit is 0.
+    #[must_use]
+    pub fn missed_by(&self, report: &Report) -> Option<f64> {
+        let seen = self.seen(report)?;
+        let (part, whole) = match self.order {
+            Order::Less | Order::LessOrEqual => (seen, self.limit),
+            Order::More | Order::MoreOrEqual => (self.limit, seen),
+        };
+        (whole > 0.0).then_some(part / whole)
+    }
+
     fn seen(&self, report: &Report) -> Option<f64> {
         let task = match &self.task {
             Some(name) => report.tasks.iter().find(|task| task.name == *name)?,

@@ -2,7 +2,7 @@
 //!
 //! [`resolve`] finds it; [`usage`] samples what its instances need.
 
-mod find;
+pub(crate) mod find;
 mod follow;
 pub mod usage;
 

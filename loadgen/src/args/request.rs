@@ -13,6 +13,7 @@ use loadgen::files::Files;
 use loadgen::scenario::{RowsOf, Scenario, Single};
 use loadgen::target::{Target, TargetSpec, Via};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 /// What is sent, to whom, and how.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
@@ -119,6 +120,16 @@ impl RequestArgs {
         let name = file.display().to_string();
         let text = files.read(file).with_context(|| name.clone())?;
         Ok(Some(Pem { file: name, text }))
+    }
+
+    /// Returns a digest of all that changes what is sent, for a store that must not hold what may be secret in it.
+    pub(crate) fn digest(&self) -> String {
+        let scenario = self.scenario.as_ref().map(|file| (file, std::fs::read_to_string(file).unwrap_or_default()));
+        let (order, batch, invalid) = (self.order, self.batch, self.invalid);
+        let how = (self.direct, self.http2, self.no_keep_alive, &self.headers, &self.tags, &self.exclude_tags);
+        let (method, data, rows) = (&self.method, &self.data, &self.rows_from);
+        let text = format!("{scenario:?} {method:?} {data:?} {rows:?} {order:?} {batch:?} {invalid} {how:?}");
+        Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Says what is to be loaded.

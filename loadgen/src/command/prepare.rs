@@ -8,12 +8,10 @@ use loadgen::drive::{Settings, Share};
 use loadgen::files::Files;
 use loadgen::fleet::Brief;
 use loadgen::plan::{Load, Plan, Stage};
-use loadgen::report::{InstanceReport, Point};
 use loadgen::run::{Needs, Run};
 use loadgen::scenario::{Prepared, Preparing, Scenario};
 use loadgen::target::Target;
 use loadgen::target::usage::Usage;
-use loadgen::work::Work as _;
 use loadgen::{slo, target};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -28,25 +26,6 @@ const FILES: u64 = 100;
 struct Told {
     target: String,
     request: RequestArgs,
-}
-
-/// Samples what instances need.
-struct Samples(Usage);
-
-impl Needs for Samples {
-    fn reset(&self) {
-        self.0.reset();
-    }
-
-    fn fill(&self, point: &mut Point) {
-        let now = self.0.now();
-        (point.instances, point.cpu_percent, point.ram_percent) =
-            (Some(now.instances), now.cpu_percent, now.ram_percent);
-    }
-
-    fn instances(&self) -> Vec<InstanceReport> {
-        self.0.instances()
-    }
 }
 
 /// Prepares the run that a person asks for.
@@ -86,6 +65,13 @@ pub(super) async fn as_told(brief: Brief) -> Result<Run> {
     })
 }
 
+/// Prepares a run of `plan` on a function, without a promise.
+pub(crate) async fn on_function(request: &RequestArgs, named: &str, plan: Plan) -> Result<Run> {
+    let scenario = request.scenario.as_deref().map(|file| Scenario::load(&Files::Here, file)).transpose()?;
+    allow_connections(&plan)?;
+    whole(request, named, scenario, plan, &Files::Here).await
+}
+
 /// Prepares what a person asks for, and returns the name of its target, too.
 async fn asked(args: &RunArgs, files: &Files) -> Result<(Run, String)> {
     let request = &args.request;
@@ -95,30 +81,41 @@ async fn asked(args: &RunArgs, files: &Files) -> Result<(Run, String)> {
     let promises = args.show.promises(settings)?;
     let named = args.target.as_ref().or(settings.and_then(|settings| settings.target.as_ref()));
     let named = named.context("no target: give a function's name or a URL")?.clone();
-    let made = made(request, &named, scenario, &plan, files, Share::ALL).await?;
+    let run = whole(request, &named, scenario, plan, files).await?;
     // Those of a scenario may be of tasks that tags leave out.
     if !args.show.slo.is_empty() {
-        slo::check(&promises, made.work.tasks()).context("--slo")?;
+        slo::check(&promises, run.work.tasks()).context("--slo")?;
     }
+    Ok((Run { promises, abort_on_fail: args.show.abort_on_fail, ..run }, named))
+}
+
+/// Prepares a run by this process, without a promise.
+async fn whole(
+    request: &RequestArgs,
+    named: &str,
+    scenario: Option<Scenario>,
+    plan: Plan,
+    files: &Files,
+) -> Result<Run> {
+    let made = made(request, named, scenario, &plan, files, Share::ALL).await?;
     for note in made.work.notes() {
         tracing::warn!("{note}");
     }
     let needs = match &made.target.instances {
-        Some(instances) => Some(Arc::new(Samples(Usage::start(instances.clone())?)) as Arc<dyn Needs>),
+        Some(instances) => Some(Arc::new(Usage::start(instances.clone())?) as Arc<dyn Needs>),
         None => None,
     };
-    let run = Run {
+    Ok(Run {
         settings: made.settings,
         described: described(&plan),
         target: made.target,
         work: Arc::new(made.work),
         plan,
-        promises,
-        abort_on_fail: args.show.abort_on_fail,
+        promises: Vec::new(),
+        abort_on_fail: false,
         needs,
         fleet: None,
-    };
-    Ok((run, named))
+    })
 }
 
 /// What a master and its workers make alike.

@@ -71,7 +71,7 @@ impl Course {
             }
             (Control::Users { count, spawn_rate }, Load::Users(_)) => Stage::ramp(from, count as f64, spawn_rate),
             (Control::Rate(rate), Load::Rate { .. }) if rate.is_finite() && rate >= 0.0 => Stage::step(rate),
-            (Control::Start | Control::Users { .. } | Control::Rate(_), _) => return false,
+            (Control::Start | Control::Reset | Control::Users { .. } | Control::Rate(_), _) => return false,
         };
         self.end = plan.run_time;
         self.push(at, |leg| Leg { began: at, from, stages: vec![stage], is_changed: true, ..leg });

@@ -92,7 +92,7 @@ fn document(title: &str, kind: &str, data: &impl Serialize, without_scripts: &st
 }
 
 /// Returns `text` as it may stand in HTML.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

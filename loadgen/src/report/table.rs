@@ -8,7 +8,7 @@ const MARKDOWN_CELL_MAX: usize = 300;
 
 /// Rows below titles.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
 }
@@ -22,24 +22,24 @@ enum Align {
 
 impl Table {
     /// Begins a table: first the columns of words, then those of figures.
-    pub(super) fn new<const W: usize, const F: usize>(words: [&'static str; W], figures: [&'static str; F]) -> Self {
+    pub(crate) fn new<const W: usize, const F: usize>(words: [&'static str; W], figures: [&'static str; F]) -> Self {
         let columns =
             words.map(|title| (title, Align::Left)).into_iter().chain(figures.map(|title| (title, Align::Right)));
         Self { columns: columns.collect(), rows: Vec::new() }
     }
 
     /// Adds a row.
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().collect());
     }
 
     /// Whether it has no rows.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// Returns lines of text whose columns stand below each other, the titles first.
-    pub(super) fn text(&self) -> Vec<String> {
+    pub(crate) fn text(&self) -> Vec<String> {
         let titles = self.columns.iter().map(|(title, _)| (*title).to_owned()).collect();
         let rows: Vec<Vec<String>> = std::iter::once(titles)
             .chain(self.rows.iter().map(|row| row.iter().map(|cell| plain(cell, CELL_MAX)).collect()))
@@ -60,7 +60,7 @@ impl Table {
     }
 
     /// Returns it as Markdown.
-    pub(super) fn markdown(&self) -> String {
+    pub(crate) fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         let mut text = line(self.columns.iter().map(|(title, _)| (*title).to_owned()).collect());
         let rule = |(_, align): &(&str, Align)| if *align == Align::Left { ":--" } else { "--:" }.to_owned();
@@ -73,7 +73,7 @@ impl Table {
 }
 
 /// Returns `text` such that Markdown shows it as it is: no markup, no HTML, no link.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let text = plain(text, MARKDOWN_CELL_MAX);
     let mut chars = text.chars().peekable();

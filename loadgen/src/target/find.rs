@@ -48,7 +48,7 @@ pub async fn resolve(spec: &TargetSpec) -> Result<Target, TargetError> {
 }
 
 /// Makes a client for what is asked beside the load.
-pub(super) fn client(spec: &TargetSpec) -> Result<Client, TargetError> {
+pub(crate) fn client(spec: &TargetSpec) -> Result<Client, TargetError> {
     // Another library of cryptography may be chosen already, which then stays.
     let _chosen_before = rustls::crypto::ring::default_provider().install_default();
     let tls = |e: reqwest::Error| TargetError::Tls(cause(&e));
@@ -270,7 +270,7 @@ impl Target {
 }
 
 /// Returns `path` on the server of `url`.
-pub(super) fn at(url: &Url, path: &str) -> Url {
+pub(crate) fn at(url: &Url, path: &str) -> Url {
     let mut url = url.clone();
     url.set_path(path);
     url.set_query(None);

@@ -12,7 +12,8 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Endpoint;
-use crate::report::{InstanceReport, Range};
+use crate::report::{InstanceReport, Point, Range};
+use crate::run::Needs;
 
 const EVERY: Duration = Duration::from_secs(1);
 /// How long an instance may take to answer; one that is full has its hands busy.
@@ -108,6 +109,22 @@ impl Usage {
         for seen in board.all.values_mut() {
             *seen = Seen { last: seen.last, ..Seen::default() };
         }
+    }
+}
+
+impl Needs for Usage {
+    fn reset(&self) {
+        self.reset();
+    }
+
+    fn fill(&self, point: &mut Point) {
+        let now = self.now();
+        (point.instances, point.cpu_percent, point.ram_percent) =
+            (Some(now.instances), now.cpu_percent, now.ram_percent);
+    }
+
+    fn instances(&self) -> Vec<InstanceReport> {
+        self.instances()
     }
 }
 

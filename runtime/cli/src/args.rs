@@ -85,6 +85,22 @@ pub(crate) enum Command {
         /// How many instances.
         count: u32,
     },
+    /// Give each instance of a function another size: on this machine while it runs, on Nomad by a redeploy.
+    #[command(after_help = "An instance prepares for its CPU when it starts: one that gets more whole cores while it \
+        runs uses them for inference only after --replace. A job file is not changed by it.")]
+    Resize {
+        /// The function.
+        name: String,
+        /// CPU of one instance, in cores; as it is unless given.
+        #[arg(long, value_name = "CORES", required_unless_present = "memory")]
+        cpu: Option<f64>,
+        /// Memory of one instance, MiB, above which it is killed; as it is unless given.
+        #[arg(long, value_name = "MIB")]
+        memory: Option<u64>,
+        /// Replace the instances one by one by new ones of that size.
+        #[arg(long)]
+        replace: bool,
+    },
     /// Show what a function's instances wrote.
     Logs {
         /// The function.

@@ -1,11 +1,11 @@
-//! Commands for a `drover up` that runs: status, scale, logs, invoke, stop.
+//! Commands for a `drover up` that runs: status, scale, resize, logs, invoke, stop.
 
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use drover_engine::{Instance, LogLine};
+use drover_engine::{EngineKind, Instance, LogLine, Size};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -27,12 +27,13 @@ pub(crate) async fn status(place: &Place, as_json: bool) -> anyhow::Result<ExitC
         print(&format!("{}\n", serde_json::to_string_pretty(&all)?));
         return Ok(ExitCode::SUCCESS);
     }
-    let heads = ["FUNCTION", "READY", "COUNT", "RANGE", "IN FLIGHT", "QUEUE", "WANTED", "WHY"];
+    let heads = ["FUNCTION", "SIZE", "READY", "COUNT", "RANGE", "IN FLIGHT", "QUEUE", "WANTED", "WHY"];
     let mut rows = vec![heads.map(String::from).to_vec()];
     for f in functions.as_array().into_iter().flatten() {
         let max = if f["max"] == json!(u32::MAX) { "any".into() } else { f["max"].to_string() };
         rows.push(vec![
             f["name"].as_str().unwrap_or_default().into(),
+            size_of(f).map(|size| size.to_string()).unwrap_or_default(),
             f["n_ready"].to_string(),
             number(&f["count"]),
             if f["min"].is_null() { String::new() } else { format!("{}-{max}", f["min"]) },
@@ -94,6 +95,39 @@ pub(crate) async fn scale(place: &Place, name: &str, count: u32) -> anyhow::Resu
     place.client()?.call(Method::POST, &path, Some(json!({ "count": count }))).await?;
     print(&format!("{name}: {count} wanted\n"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Gives each instance another size; what is not given stays.
+pub(crate) async fn resize(
+    place: &Place,
+    name: &str,
+    cpu: Option<f64>,
+    memory: Option<u64>,
+    replace: bool,
+) -> anyhow::Result<ExitCode> {
+    let client = place.client()?;
+    let path = format!("/api/functions/{}", segment(name));
+    let function = client.call(Method::GET, &path, None).await?;
+    let now = size_of(&function);
+    let unknown = || format!("what {name} may use now is not known: give both --cpu and --memory");
+    let cores = cpu.or(now.map(|size| size.cpu_cores)).with_context(unknown)?;
+    let kept = now.map(|now| (now.memory_mib, now.memory_max_mib));
+    let (mib, max_mib) = memory.map(|mib| (mib, None)).or(kept).with_context(unknown)?;
+    let wish = json!({ "cpu": cores, "memory": mib, "memory_max": max_mib, "replace": replace });
+    let done = client.call(Method::POST, &format!("{path}/resize"), Some(wish)).await?;
+    let size = size_of(&done).map(|size| size.to_string()).unwrap_or_default();
+    print(&format!("{name}: {size} each\n"));
+    let grown = now.is_some_and(|now| cores.ceil() > now.cpu_cores.ceil());
+    let is_local = function.get("engine").is_some_and(|engine| engine == EngineKind::Local.label());
+    if grown && !replace && is_local {
+        print("instances that run have prepared for fewer cores: --replace lets new ones take their place\n");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns what an instance of a function may use, if that is known.
+fn size_of(function: &Value) -> Option<Size> {
+    serde_json::from_value(function.get("size")?.clone()).ok()
 }
 
 /// Stops a function's instances, or everything.

@@ -53,6 +53,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Key(KeyCommand::New { name, functions }) => key::new(&name, &functions),
             Command::Status { json } => control::status(&place, json).await,
             Command::Scale { name, count } => control::scale(&place, &name, count).await,
+            Command::Resize { name, cpu, memory, replace } => {
+                control::resize(&place, &name, cpu, memory, replace).await
+            }
             Command::Logs { name, follow, tail, json } => control::logs(&place, &name, follow, tail, json).await,
             Command::Invoke { name, body } => control::invoke(&place, &name, &body).await,
             Command::Stop { name } => control::stop(&place, name.as_deref()).await,

@@ -14,13 +14,14 @@ mod logs;
 mod nomad;
 mod observe;
 mod party;
+mod resize;
 mod roster;
 mod scale;
 mod state;
 mod trouble;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use drover_core::FunctionName;
 use futures_util::FutureExt;
@@ -36,7 +37,10 @@ use self::nomad::Described;
 use self::observe::Following;
 pub use self::observe::{Observer, Servers};
 use self::party::PartyBoard;
-use crate::{Catalog, FunctionStatus, LogLine, LogQuery, Party, Peers, Scheduler, SchedulerError, Snapshot};
+use crate::{
+    Catalog, EngineKind, FunctionStatus, LogLine, LogQuery, Party, Peers, Resize, Scheduler, SchedulerError, Size,
+    Snapshot,
+};
 
 /// How a cluster is reached.
 #[derive(Debug, Clone)]
@@ -64,6 +68,8 @@ pub struct Cluster {
     following: Following,
     party: Arc<PartyBoard>,
     own_address: SocketAddr,
+    /// The clock of the nodes' cores, MHz, once it is known.
+    clock: Arc<OnceLock<u64>>,
     election: Option<(Arc<Election>, Campaign)>,
     _tasks: Vec<AbortOnDropHandle<()>>,
 }
@@ -88,9 +94,13 @@ impl Cluster {
             let task = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&election).run()));
             (election, Mutex::new(Some(task)))
         });
+        let clock = Arc::new(OnceLock::new());
+        if let Some(nomad) = &following.nomad {
+            tasks.push(tokio::spawn(resize::follow_clock(nomad.clone(), Arc::clone(&clock))));
+        }
         following.settled().await;
         let _tasks = tasks.into_iter().map(AbortOnDropHandle::new).collect();
-        Ok(Self { following, party, own_address, election, _tasks })
+        Ok(Self { following, party, own_address, clock, election, _tasks })
     }
 
     /// Gives up leading for good, so that another gateway leads at once: to be called before the process ends.
@@ -125,6 +135,8 @@ impl Cluster {
         let unseen = is_unseen.then(|| "its instances are listed in Consul, which is not configured".to_owned());
         FunctionStatus {
             function,
+            engine: EngineKind::Nomad,
+            size: self.clock.get().map(|mhz| job.size(*mhz)),
             count: job.count,
             version: job.version,
             min: job.min,
@@ -153,6 +165,20 @@ impl Scheduler for Cluster {
         async move {
             let (nomad, job) = self.job(function)?;
             scale::scale(nomad, self.own_address, function, &job, count).await
+        }
+        .boxed()
+    }
+
+    /// Nomad replaces the instances as the job's `update` block says.
+    fn resize<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        size: Size,
+        _: Resize,
+    ) -> BoxFuture<'a, Result<u64, SchedulerError>> {
+        async move {
+            let (nomad, job) = self.job(function)?;
+            resize::resize(nomad, function, &job, size, &self.clock).await
         }
         .boxed()
     }

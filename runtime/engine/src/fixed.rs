@@ -13,7 +13,8 @@ use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
 use crate::{
-    Catalog, Function, FunctionStatus, Instance, InstanceState, LogLine, LogQuery, Scheduler, SchedulerError, Snapshot,
+    Catalog, EngineKind, Function, FunctionStatus, Instance, InstanceState, LogLine, LogQuery, Resize, Scheduler,
+    SchedulerError, Size, Snapshot,
 };
 
 /// How often host names are looked up again.
@@ -80,6 +81,15 @@ impl Scheduler for Fixed {
         ready(Err(self.refusal(function))).boxed()
     }
 
+    fn resize<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        _: Size,
+        _: Resize,
+    ) -> BoxFuture<'a, Result<u64, SchedulerError>> {
+        ready(Err(self.refusal(function))).boxed()
+    }
+
     fn stop<'a>(&'a self, function: &'a FunctionName) -> BoxFuture<'a, Result<(), SchedulerError>> {
         ready(Err(self.refusal(function))).boxed()
     }
@@ -89,6 +99,8 @@ impl Scheduler for Fixed {
             let count = u32::try_from(function.instances.len()).unwrap_or(u32::MAX);
             FunctionStatus {
                 function: name.clone(),
+                engine: EngineKind::Fixed,
+                size: None,
                 count,
                 version: 0,
                 min: count,

@@ -2,6 +2,7 @@
 //!
 //! - [`catalog`]: the trait [`Catalog`], which shows who runs where.
 //! - [`scheduler`]: the trait [`Scheduler`], which decides how many run.
+//! - [`size`]: what one instance may use.
 //! - [`peers`]: the trait [`Peers`], which shows the other gateways and which of all scales.
 //! - [`cluster`]: all three traits for Nomad and Consul.
 //! - [`local`]: the first two for one machine without Nomad: processes, ports, limits, checks.
@@ -15,8 +16,10 @@ pub mod job;
 pub mod local;
 pub mod peers;
 pub mod scheduler;
+pub mod size;
 
 pub use catalog::{Catalog, Function, Instance, InstanceState, Snapshot};
 pub use fixed::{Fixed, FixedFunction};
 pub use peers::{Alone, Party, Peers};
-pub use scheduler::{FunctionStatus, LogLine, LogQuery, Scheduler, SchedulerError, Stream};
+pub use scheduler::{EngineKind, FunctionStatus, LogLine, LogQuery, Scheduler, SchedulerError, Stream};
+pub use size::{Resize, Size};

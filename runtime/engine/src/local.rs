@@ -45,7 +45,12 @@ use self::output::Output;
 use self::spawn::Spawner;
 pub use self::state::{Record, StateDir, StateError};
 use crate::job::{Job, Resources};
-use crate::{Catalog, Function, FunctionStatus, LogLine, LogQuery, Scheduler, SchedulerError, Snapshot};
+use crate::{
+    Catalog, EngineKind, Function, FunctionStatus, LogLine, LogQuery, Resize, Scheduler, SchedulerError, Size, Snapshot,
+};
+
+/// How long an instance of another size may take until it is ready.
+const REPLACE_LIMIT: Duration = Duration::from_secs(60);
 
 /// How the local engine is set up.
 #[derive(Debug, Clone)]
@@ -66,12 +71,14 @@ pub struct Launcher {
 }
 
 /// How far a replacement came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replaced {
     /// Instances that a new one has replaced.
     pub n_replaced: u32,
     /// Instances that there should be.
     pub n_wanted: u32,
+    /// Why it went no further, if it did not go to the end.
+    pub stopped: Option<String>,
 }
 
 /// Why a job was not taken.
@@ -118,6 +125,12 @@ impl Shared {
         made.map_err(|why| self.limits_fail(&why)).ok()
     }
 
+    /// Gives the cgroup of an instance that runs other limits.
+    fn relimit(&self, id: &InstanceId, resources: &Resources) -> Result<(), String> {
+        let parent = self.cgroups.as_ref().map_err(|why| format!("limits do not hold on this machine: {why}"))?;
+        parent.existing(id.as_str()).relimit(self.limits(resources))
+    }
+
     /// Returns what an instance may use.
     fn limits(&self, resources: &Resources) -> Limits {
         #[expect(clippy::cast_precision_loss, reason = "MHz and cores are small")]
@@ -126,6 +139,12 @@ impl Shared {
             None => resources.cpu_mhz as f64 / self.host.core_mhz.max(1) as f64,
         };
         Limits { cpu_cores, memory_bytes: resources.memory_limit_bytes() }
+    }
+
+    /// Returns what an instance may use, as people say it.
+    fn size(&self, resources: &Resources) -> Size {
+        let (memory_mib, memory_max_mib) = (resources.memory_mib, resources.memory_max_mib.filter(|max| *max > 0));
+        Size { cpu_cores: self.limits(resources).cpu_cores, memory_mib, memory_max_mib }
     }
 
     /// Remembers a failure as the engine's one warning.
@@ -250,7 +269,7 @@ impl LocalEngine {
     }
 
     /// Replaces the instances of `function` one by one: a new one is ready before the old one drains.
-    /// Stops at the first that is not ready within `limit`.
+    /// Stops at the first that ends before it is ready, or is not ready within `limit`.
     ///
     /// # Errors
     /// [`SchedulerError::UnknownFunction`]; [`SchedulerError::Stopping`].
@@ -259,16 +278,16 @@ impl LocalEngine {
         for index in 0..count {
             let (new, old) = self.with(function, |herd| Ok(herd.start_beside(index)))?;
             let ready = herd::until_ready(&self.shared, function, &new, limit).await;
-            let gone = if ready { old } else { Some(new) };
+            let gone = if ready.is_ok() { old } else { Some(new) };
             self.with(function, |herd| {
                 gone.iter().for_each(|id| herd.drain(id));
                 Ok(())
             })?;
-            if !ready {
-                return Ok(Replaced { n_replaced: index, n_wanted: count });
+            if let Err(why) = ready {
+                return Ok(Replaced { n_replaced: index, n_wanted: count, stopped: Some(why) });
             }
         }
-        Ok(Replaced { n_replaced: count, n_wanted: count })
+        Ok(Replaced { n_replaced: count, n_wanted: count, stopped: None })
     }
 
     /// Returns every line that instances write from now on.
@@ -314,6 +333,25 @@ impl Scheduler for LocalEngine {
         async move { self.with(function, |herd| herd.scale(count)) }.boxed()
     }
 
+    fn resize<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        size: Size,
+        how: Resize,
+    ) -> BoxFuture<'a, Result<u64, SchedulerError>> {
+        async move {
+            let size = size.checked()?;
+            let version = self.with(function, |herd| herd.resize(size, how))?;
+            if how == Resize::Replace
+                && let Some(why) = self.replace(function, REPLACE_LIMIT).await?.stopped
+            {
+                return Err(SchedulerError::Refused(format!("a new instance with {size} did not become ready: {why}")));
+            }
+            Ok(version)
+        }
+        .boxed()
+    }
+
     fn stop<'a>(&'a self, function: &'a FunctionName) -> BoxFuture<'a, Result<(), SchedulerError>> {
         async move {
             self.with(function, |herd| {
@@ -327,9 +365,12 @@ impl Scheduler for LocalEngine {
     fn status(&self) -> BoxFuture<'_, Result<Vec<FunctionStatus>, SchedulerError>> {
         async move {
             let status = |(function, herd): (&FunctionName, &Herd)| {
-                let scaling = &herd.job().group.scaling;
+                let job = herd.job();
+                let scaling = &job.group.scaling;
                 FunctionStatus {
                     function: function.clone(),
+                    engine: EngineKind::Local,
+                    size: Some(self.shared.size(&job.group.task.resources)),
                     count: herd.count(),
                     version: herd.version(),
                     min: scaling.min,

@@ -7,6 +7,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
+use crate::{Resize, Size};
+
 /// Decides how many instances run, and knows what they wrote.
 pub trait Scheduler: Send + Sync {
     /// Asks for `count` instances of `function`; returns once that is noted, not once they run, with the
@@ -17,6 +19,21 @@ pub trait Scheduler: Send + Sync {
     /// [`SchedulerError::UnknownFunction`]; [`SchedulerError::OutOfRange`] outside of the job's bounds;
     /// [`SchedulerError::Refused`] and [`SchedulerError::Unavailable`].
     fn scale<'a>(&'a self, function: &'a FunctionName, count: u32) -> BoxFuture<'a, Result<u64, SchedulerError>>;
+
+    /// Gives every instance of `function` another size, and those to come. In place it returns once the limits hold;
+    /// otherwise once new instances have replaced the old ones, or, where the scheduler does that by itself, as Nomad,
+    /// once it is noted. Returns as [`Scheduler::scale`].
+    ///
+    /// # Errors
+    /// [`SchedulerError::UnknownFunction`]; [`SchedulerError::Size`] if no instance can have it;
+    /// [`SchedulerError::Refused`] with the reason, such as an instance that does not become ready with it, and
+    /// [`SchedulerError::Unavailable`].
+    fn resize<'a>(
+        &'a self,
+        function: &'a FunctionName,
+        size: Size,
+        how: Resize,
+    ) -> BoxFuture<'a, Result<u64, SchedulerError>>;
 
     /// Stops every instance of `function`, whatever the job's least count is; where the scheduler can, until
     /// somebody scales it again.
@@ -42,14 +59,42 @@ pub trait Scheduler: Send + Sync {
     ) -> BoxFuture<'a, Result<BoxStream<'static, LogLine>, SchedulerError>>;
 }
 
+/// What runs instances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// This machine, without Nomad.
+    Local,
+    /// Nomad.
+    Nomad,
+    /// Something of which only addresses are known.
+    Fixed,
+}
+
+impl EngineKind {
+    /// Returns it as one word.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Nomad => "nomad",
+            Self::Fixed => "fixed",
+        }
+    }
+}
+
 /// What is wanted of a function.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct FunctionStatus {
     /// The function.
     pub function: FunctionName,
+    /// What runs it.
+    pub engine: EngineKind,
+    /// What each instance may use, if the scheduler knows.
+    pub size: Option<Size>,
     /// How many instances should run.
     pub count: u32,
-    /// Grows with each change of the count, whoever makes it.
+    /// Grows with each change of the count or the size, whoever makes it.
     pub version: u64,
     /// The fewest that scaling may leave.
     pub min: u32,
@@ -117,6 +162,9 @@ pub enum SchedulerError {
         /// The most that the job allows.
         max: u32,
     },
+    /// No instance can have that size.
+    #[error("{0}")]
+    Size(String),
     /// It is about to end.
     #[error("the engine is about to stop")]
     Stopping,
@@ -134,7 +182,7 @@ impl SchedulerError {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownFunction(_) => ErrorKind::UnknownFunction,
-            Self::OutOfRange { .. } => ErrorKind::InvalidValue,
+            Self::OutOfRange { .. } | Self::Size(_) => ErrorKind::InvalidValue,
             Self::Stopping => ErrorKind::Draining,
             Self::Refused(_) | Self::Unavailable(_) => ErrorKind::UpstreamFailed,
         }

@@ -2,10 +2,11 @@
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use drover_connection::RequestBody;
 use drover_core::{ErrorKind, FunctionName};
-use drover_engine::{FunctionStatus, LogQuery, SchedulerError};
+use drover_engine::{FunctionStatus, LogQuery, Resize, SchedulerError, Size};
 use futures_util::{Stream, StreamExt};
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body::Frame;
@@ -27,6 +28,22 @@ const TAIL: usize = 100;
 #[serde(deny_unknown_fields)]
 struct Scale {
     count: u32,
+    /// For how long scaling leaves that count alone, seconds; 0 gives it back.
+    hold_s: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resized {
+    /// Cores.
+    cpu: f64,
+    /// MiB.
+    memory: u64,
+    /// MiB.
+    memory_max: Option<u64>,
+    /// Whether new instances replace those that run, where they could also be changed as they run.
+    #[serde(default)]
+    replace: bool,
 }
 
 impl From<SchedulerError> for Error {
@@ -55,9 +72,22 @@ impl Gateway {
             ["functions", name, "logs"] if get => self.logs(name, request.uri().query().unwrap_or_default()).await,
             ["functions", name, "scale"] if post => {
                 let function = self.lanes.find(name)?.function.clone();
-                let Scale { count } = read(request).await?;
+                let Scale { count, hold_s } = read(request).await?;
+                // First, or scaling could come between.
+                if let Some(seconds) = hold_s {
+                    self.holds.hold(&function, Duration::from_secs(seconds));
+                }
                 self.scheduler.scale(&function, count).await?;
                 Ok(json(&json!({ "name": function.as_str(), "count": count })))
+            }
+            ["functions", name, "resize"] if post => {
+                let function = self.lanes.find(name)?.function.clone();
+                let Resized { cpu, memory, memory_max, replace } = read(request).await?;
+                let size = Size { cpu_cores: cpu, memory_mib: memory, memory_max_mib: memory_max };
+                let how = if replace { Resize::Replace } else { Resize::InPlace };
+                self.scheduler.resize(&function, size, how).await?;
+                tracing::info!(%function, %size, replace, "resized");
+                Ok(json(&json!({ "name": function.as_str(), "size": size })))
             }
             ["functions", name, "stop"] if post => {
                 let function = self.lanes.find(name)?.function.clone();
@@ -74,7 +104,7 @@ impl Gateway {
             }
             ["functions"]
             | ["functions", _]
-            | ["functions", _, "logs" | "scale" | "stop"]
+            | ["functions", _, "logs" | "scale" | "resize" | "stop"]
             | ["instances" | "decisions" | "events" | "sd" | "stop"] => {
                 let detail = format!("/api/{below} does not take {}", request.method());
                 Err(Error::new(ErrorKind::MethodNotAllowed, detail))
@@ -101,7 +131,10 @@ impl Gateway {
         let newest = self.decisions.newest(name);
         json!({
             "name": name.as_str(),
+            "engine": status.map(|s| s.engine),
+            "size": status.and_then(|s| s.size),
             "count": status.map(|s| s.count),
+            "held_s": self.holds.left(name).map(|left| left.as_secs()),
             "wanted": newest.as_ref().map(|decision| decision.wanted),
             "why": newest.as_ref().map(|decision| decision.reason.to_string()),
             "min": status.map(|s| s.min),

@@ -229,6 +229,9 @@ impl Herd {
             return;
         }
         let wakes = status.count == 0 && decision.wanted > 0 && waiting > 0;
+        if gateway.holds.left(&status.function).is_some() && !wakes {
+            return;
+        }
         if self.hold.as_ref().is_some_and(|hold| Instant::now() < hold.until) && !wakes {
             return;
         }

@@ -21,6 +21,7 @@ use crate::decisions::Decisions;
 use crate::error::Error;
 use crate::events::Events;
 use crate::headers::{self, REQUEST_ID};
+use crate::hold::Holds;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
 use crate::metrics::Metrics;
@@ -39,6 +40,7 @@ pub struct Gateway {
     pub(crate) metrics: Metrics,
     pub(crate) events: Events,
     pub(crate) decisions: Decisions,
+    pub(crate) holds: Holds,
     /// Failures that are logged.
     failures: Throttle,
     /// Told when a function needs its first instance.
@@ -94,6 +96,7 @@ impl Gateway {
             metrics: Metrics::new().map_err(|e| BuildError(e.to_string()))?,
             events: Events::default(),
             decisions: Decisions::default(),
+            holds: Holds::default(),
             failures: Throttle::default(),
             is_leaving: AtomicBool::new(false),
             born: Instant::now(),

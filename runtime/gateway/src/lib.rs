@@ -25,6 +25,7 @@ mod gateway;
 mod guard;
 mod headers;
 mod hedge;
+mod hold;
 mod lane;
 mod lanes;
 mod line;

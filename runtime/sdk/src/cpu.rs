@@ -72,6 +72,11 @@ impl CpuLimit {
     }
 }
 
+/// Returns the quota of the control group as it is now, in cores; nothing if there is none.
+pub(crate) fn quota() -> Option<f64> {
+    CpuGroup::of_this_process()?.quota(&read_text).map(|cores| cores.min(allowed_cores()))
+}
+
 /// Reads a number of cores, or of MHz.
 ///
 /// # Errors

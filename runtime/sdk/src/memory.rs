@@ -14,15 +14,22 @@ const MIB: u64 = 1 << 20;
 /// Returns how much memory this process may use, in bytes; nothing if the kernel says nothing of itself.
 pub(crate) fn limit_bytes(source: &dyn Source) -> Option<u64> {
     let machine = Meminfo::current().ok().map(|memory| memory.mem_total);
-    let group = || {
-        let me = Process::myself().ok()?;
-        of_group(&me.cgroups().ok()?, &me.mountinfo().ok()?, &|path| std::fs::read_to_string(path).ok())
-    };
     let limit = promised(source).or_else(group);
     match (limit, machine) {
         (Some(limit), Some(machine)) => Some(limit.min(machine)),
         (limit, machine) => limit.or(machine),
     }
+}
+
+/// Returns the limit of the control group as it is now, in bytes; nothing if it is none for this machine.
+pub(crate) fn group_limit_bytes() -> Option<u64> {
+    let machine = Meminfo::current().ok()?.mem_total;
+    group().filter(|limit| *limit < machine)
+}
+
+fn group() -> Option<u64> {
+    let me = Process::myself().ok()?;
+    of_group(&me.cgroups().ok()?, &me.mountinfo().ok()?, &|path| std::fs::read_to_string(path).ok())
 }
 
 /// Returns what Nomad promised.

@@ -26,6 +26,9 @@ use crate::service::{Phase, Service};
 /// How long a start may use more CPU than the instance has afterwards.
 const START_BOOST: Duration = Duration::from_secs(10);
 
+/// How often is looked whether limits were changed.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
 /// Why an instance ended before it was told to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -72,7 +75,8 @@ async fn serve<F: Function>(
 ) -> Result<(), ServeError> {
     let started = Instant::now();
     let (service, loader) = assemble::<F>(config, workers)?;
-    loader.metrics.limits(limit.cores, memory::limit_bytes(env));
+    let memory_bytes = memory::limit_bytes(env);
+    loader.metrics.limits(limit.cores, memory_bytes);
     let config = service.config();
     let listener = listen(config.listen)?;
     let address = listener.local_addr()?;
@@ -82,7 +86,7 @@ async fn serve<F: Function>(
     let stop = CancellationToken::new();
     let connections = TaskTracker::new();
     let accepting = tokio::spawn(accept(listener, Arc::clone(&service), stop.clone(), connections.clone()));
-    tokio::spawn(fold(Arc::clone(&loader.metrics)));
+    tokio::spawn(fold(Arc::clone(&loader.metrics), limit.cores, memory_bytes));
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
 
@@ -202,11 +206,19 @@ async fn accept<F: Function>(
     }
 }
 
-/// Keeps the memory of recorded samples small.
-async fn fold(metrics: Arc<Metrics>) {
+/// Keeps the memory of recorded samples small, and the limits that are shown true: an engine may change them under a
+/// process that runs, so the control group's word counts before what was promised at the start.
+async fn fold(metrics: Arc<Metrics>, cores: f64, memory_bytes: Option<u64>) {
     let mut tick = tokio::time::interval(FOLD_EVERY);
+    let mut looked = Instant::now();
     loop {
         tick.tick().await;
         metrics.fold();
+        // Finding the control group costs more than folding.
+        if looked.elapsed() < LOOK_EVERY {
+            continue;
+        }
+        looked = Instant::now();
+        metrics.limits(cpu::quota().unwrap_or(cores), memory::group_limit_bytes().or(memory_bytes));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use drover_core::FunctionName;
-use drover_engine::local::LocalEngine;
+use drover_engine::local::{LocalEngine, Replaced};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
@@ -77,13 +77,12 @@ async fn follow(
 async fn replace(function: &Source, engine: &LocalEngine, terminal: &Terminal) {
     let Ok(name) = function.package.parse::<FunctionName>() else { return };
     match engine.replace(&name, REPLACE_LIMIT).await {
-        Ok(replaced) if replaced.n_replaced == replaced.n_wanted => {
-            terminal.say(&format!("{name}: {} of {} replaced", replaced.n_replaced, replaced.n_wanted));
+        Ok(Replaced { n_replaced, n_wanted, stopped: None }) => {
+            terminal.say(&format!("{name}: {n_replaced} of {n_wanted} replaced"));
         }
-        Ok(replaced) => terminal.warn(&format!(
-            "{name}: a new instance was not ready within {REPLACE_LIMIT:?}; {} of {} replaced",
-            replaced.n_replaced, replaced.n_wanted
-        )),
+        Ok(Replaced { n_replaced, n_wanted, stopped: Some(why) }) => {
+            terminal.warn(&format!("{name}: a new instance is not ready: {why}; {n_replaced} of {n_wanted} replaced"));
+        }
         Err(e) => terminal.warn(&format!("{name}: {e}")),
     }
 }

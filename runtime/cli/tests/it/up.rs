@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::running::{Place, bad, eventually, good, lives};
+use crate::running::{Place, Up, bad, eventually, good, lives};
 
 #[test]
 fn everything_a_person_does_in_one_sitting() {
@@ -16,13 +16,13 @@ fn everything_a_person_does_in_one_sitting() {
     assert_eq!(String::from_utf8_lossy(&answer.stdout), "ok", "{curl}");
 
     let status = good(&place.drover(&["status"]));
-    assert!(
-        status.starts_with(concat!(
-            "FUNCTION  READY  COUNT  RANGE  IN FLIGHT  QUEUE  WANTED  WHY\n",
-            "herd      2      2      1-3    0          0      ",
-        )),
-        "{status}"
-    );
+    let mut lines = status.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()));
+    let heads = ["FUNCTION", "SIZE", "READY", "COUNT", "RANGE", "IN FLIGHT", "QUEUE", "WANTED", "WHY"];
+    assert_eq!(lines.next().unwrap().collect::<Vec<_>>(), heads, "{status}");
+    let cells: Vec<_> = lines.next().unwrap().collect();
+    assert!(cells[1].ends_with(" CPU, 256 MiB"), "{status}");
+    assert_eq!((cells[0], &cells[2..7]), ("herd", &["2", "2", "1-3", "0", "0"][..]), "{status}");
+    resize(&place, &up);
     assert_eq!(good(&place.drover(&["invoke", "herd", "{}"])), "ok\n");
     assert_eq!(good(&place.drover(&["scale", "herd", "3"])), "herd: 3 wanted\n");
     eventually("three are ready", || {
@@ -56,6 +56,34 @@ fn everything_a_person_does_in_one_sitting() {
     assert!(!pids.into_iter().any(lives));
     let gone = bad(&place.drover(&["--gateway", "127.0.0.1:1", "status"]));
     assert!(gone.starts_with("drover: no gateway answers at 127.0.0.1:1: is `drover up` running here?"), "{gone}");
+}
+
+/// Another size, in the same processes where that is allowed.
+fn resize(place: &Place, up: &Up<'_>) {
+    let pids = up.pids();
+    let resized = place.drover(&["resize", "herd", "--cpu", "0.5"]);
+    if place.text("err.txt").contains("limits of CPU and memory do not hold") {
+        assert!(bad(&resized).contains("limits do not hold on this machine"), "{resized:?}");
+        return;
+    }
+    assert_eq!(good(&resized), "herd: 0.5 CPU, 256 MiB each\n");
+    assert_eq!(up.pids(), pids);
+    let said = good(&place.drover(&["resize", "herd", "--cpu", "1.5", "--memory", "300"]));
+    assert!(
+        said.starts_with("herd: 1.5 CPU, 300 MiB each\ninstances that run have prepared for fewer cores"),
+        "{said}"
+    );
+    assert!(good(&place.drover(&["status"])).contains(" CPU, 300 MiB"));
+    assert_eq!(
+        good(&place.drover(&["resize", "herd", "--memory", "256", "--replace"])),
+        "herd: 1.5 CPU, 256 MiB each\n"
+    );
+    eventually("two others are ready", || {
+        let ready = up.instances().iter().filter(|i| i["state"] == "ready").count();
+        (ready == 2 && up.pids().iter().all(|pid| !pids.contains(pid))).then_some(())
+    });
+    let refused = bad(&place.drover(&["resize", "herd", "--cpu", "0"]));
+    assert!(refused.contains("0 CPU: an instance has 0.01 to 4096 cores"), "{refused}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::consul::{TAG, listed, or_default};
 use super::state::Listed;
-use crate::Instance;
+use crate::{Instance, Size};
 
 /// The value of a job's meta `drover` that makes it a function.
 const FUNCTION: &str = "function";
@@ -104,6 +104,8 @@ struct Resources {
     cpu: u64,
     #[serde(rename = "MemoryMB", default)]
     memory: u64,
+    #[serde(rename = "MemoryMaxMB", default)]
+    memory_max: u64,
 }
 
 /// One entry of `/v1/service/NAME`.
@@ -145,6 +147,11 @@ pub(super) struct Described {
     /// What one instance asks for.
     pub(super) cpu_mhz: u64,
     pub(super) memory_mib: u64,
+    /// What the function's task of it may take at most; 0 if the job does not say.
+    pub(super) memory_max_mib: u64,
+    /// What that task asks for.
+    pub(super) task_cpu_mhz: u64,
+    pub(super) task_memory_mib: u64,
     /// Why fewer run than are wanted.
     pub(super) trouble: Option<String>,
 }
@@ -177,9 +184,13 @@ impl Group {
         let name = service.name.parse().ok()?;
         // Without bounds Nomad takes any count.
         let scaling = self.scaling.as_ref();
+        let task = self.tasks.iter().find(|task| task.lifecycle.is_none())?;
         let described = Described {
             job: job.into(),
-            task: self.tasks.iter().find(|task| task.lifecycle.is_none()).map(|task| task.name.clone())?,
+            task: task.name.clone(),
+            memory_max_mib: task.resources.memory_max,
+            task_cpu_mhz: task.resources.cpu,
+            task_memory_mib: task.resources.memory,
             is_kept_by_nomad: service.provider == "nomad",
             count: self.count,
             version,
@@ -195,6 +206,16 @@ impl Group {
             group: self.name,
         };
         Some((name, described))
+    }
+}
+
+impl Described {
+    /// Returns what one instance may use, where cores have this clock.
+    pub(super) fn size(&self, core_mhz: u64) -> Size {
+        #[expect(clippy::cast_precision_loss, reason = "MHz are small")]
+        let cpu_cores = self.task_cpu_mhz as f64 / core_mhz.max(1) as f64;
+        let memory_max_mib = Some(self.memory_max_mib).filter(|max| *max > 0);
+        Size { cpu_cores, memory_mib: self.task_memory_mib, memory_max_mib }
     }
 }
 

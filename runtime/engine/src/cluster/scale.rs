@@ -79,7 +79,7 @@ async fn no_deployment(nomad: &Api, job: &str) -> Result<(), SchedulerError> {
 pub(super) fn error(e: &ApiError) -> SchedulerError {
     match e.refusal() {
         Some(text) if e.is_forbidden() => SchedulerError::Refused(format!(
-            "{text}: Nomad's token must be able to do this (scale-job to scale, read-logs for logs)"
+            "{text}: Nomad's token must be able to do this (scale-job to scale, submit-job and node read to resize, read-logs for logs)"
         )),
         Some(text) => SchedulerError::Refused(text.into()),
         None => SchedulerError::Unavailable(e.to_string()),

@@ -121,6 +121,12 @@ impl Parent {
         Ok(group)
     }
 
+    /// Returns the cgroup of an instance that [`Parent::instance`] has made.
+    #[must_use]
+    pub fn existing(&self, name: &str) -> Cgroup {
+        Cgroup { version: self.version, dirs: self.dirs.iter().map(|dir| dir.join(name)).collect() }
+    }
+
     /// Kills whatever runs below and removes everything.
     pub fn remove(&self) {
         for dir in &self.dirs {
@@ -140,6 +146,45 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
+    /// Returns the cgroup that the process `pid` of this machine is in; nothing if that cannot be seen.
+    #[must_use]
+    pub fn of_process(pid: u32) -> Option<Self> {
+        let process = Process::new(i32::try_from(pid).ok()?).ok()?;
+        let (mounts, own) = (Process::myself().ok()?.mountinfo().ok()?.0, process.cgroups().ok()?.0);
+        let v1 = |controller: &str| {
+            let mount = mounts.iter().find(|m| m.fs_type == "cgroup" && m.super_options.contains_key(controller))?;
+            let group = own.iter().find(|group| group.controllers.iter().any(|c| c == controller))?;
+            Some(inside(mount, &group.pathname))
+        };
+        if let Some(dirs) = V1.iter().map(|controller| v1(controller)).collect() {
+            return Some(Self { version: Version::V1, dirs });
+        }
+        let mount = mounts.iter().find(|m| m.fs_type == "cgroup2")?;
+        let group = own.iter().find(|group| group.hierarchy == 0)?;
+        Some(Self { version: Version::V2, dirs: vec![inside(mount, &group.pathname)] })
+    }
+
+    /// Returns the limits that hold, as the kernel has them; nothing if one of them does not.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        let read = |controller: &str, file: &str| fs::read_to_string(self.dir(controller)?.join(file)).ok();
+        let number = |text: &str| text.trim().parse::<f64>().ok();
+        let (quota, period, memory) = match self.version {
+            Version::V1 => (
+                number(&read("cpu", "cpu.cfs_quota_us")?)?,
+                number(&read("cpu", "cpu.cfs_period_us")?)?,
+                read("memory", "memory.limit_in_bytes")?,
+            ),
+            Version::V2 => {
+                let text = read("cpu", "cpu.max")?;
+                let (quota, period) = text.split_once(' ')?;
+                (number(quota)?, number(period)?, read("memory", "memory.max")?)
+            }
+        };
+        let memory_bytes = memory.trim().parse().ok()?;
+        (quota > 0.0 && period > 0.0).then_some(Limits { cpu_cores: quota / period, memory_bytes })
+    }
+
     /// Returns the files into which a process writes itself to be limited.
     #[must_use]
     pub fn join_files(&self) -> Vec<PathBuf> {
@@ -175,8 +220,16 @@ impl Cgroup {
             Version::V1 => {
                 set(&cpu.join("cpu.cfs_period_us"), &CPU_PERIOD_US.to_string())?;
                 set(&cpu.join("cpu.cfs_quota_us"), &quota)?;
-                set(&memory.join("memory.limit_in_bytes"), &bytes)?;
-                optional(&memory.join("memory.memsw.limit_in_bytes"), &bytes)
+                let (ram, with_swap) =
+                    (memory.join("memory.limit_in_bytes"), memory.join("memory.memsw.limit_in_bytes"));
+                let now = fs::read_to_string(&ram).ok().and_then(|text| text.trim().parse::<u64>().ok());
+                // The limit with swap may at no time be the smaller one.
+                if now.is_some_and(|now| now < limits.memory_bytes) {
+                    optional(&with_swap, &bytes)?;
+                    return set(&ram, &bytes);
+                }
+                set(&ram, &bytes)?;
+                optional(&with_swap, &bytes)
             }
             Version::V2 => {
                 set(&cpu.join("cpu.max"), &format!("{quota} {CPU_PERIOD_US}"))?;
@@ -185,6 +238,31 @@ impl Cgroup {
                 optional(&memory.join("memory.oom.group"), "1")
             }
         }
+    }
+
+    /// Sets other limits while its processes run, and reads them back.
+    ///
+    /// # Errors
+    /// As [`Cgroup::limit`]; also a limit of memory that is below what its processes hold now, for the kernel would
+    /// kill them.
+    pub fn relimit(&self, limits: Limits) -> Result<(), String> {
+        match self.held_bytes() {
+            Some(held) if held >= limits.memory_bytes => {
+                Err(format!("it holds {} MiB of memory now, more than {} MiB", held >> 20, limits.memory_bytes >> 20))
+            }
+            _ => self.limit(limits),
+        }
+    }
+
+    /// Returns the memory that its processes hold and that cannot be taken from them.
+    #[must_use]
+    pub fn held_bytes(&self) -> Option<u64> {
+        let name = match self.version {
+            Version::V1 => "total_rss ",
+            Version::V2 => "anon ",
+        };
+        let text = fs::read_to_string(self.dir("memory")?.join("memory.stat")).ok()?;
+        text.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok()
     }
 
     /// Returns how many of its processes the kernel has killed for want of memory.

@@ -9,14 +9,15 @@ use tokio::time::timeout;
 
 use super::Shared;
 use super::instance::{Life, Wish};
-use crate::job::Job;
-use crate::{InstanceState, SchedulerError};
+use crate::job::{Job, Resources};
+use crate::{InstanceState, Resize, SchedulerError, Size};
 
 /// The instances of one function, as many as wanted.
 pub(crate) struct Herd {
     shared: Arc<Shared>,
     function: FunctionName,
-    job: Arc<Job>,
+    /// Instances see what it is now.
+    job: watch::Sender<Arc<Job>>,
     count: u32,
     version: u64,
     is_stopped: bool,
@@ -32,12 +33,20 @@ struct Member {
 impl Herd {
     /// Begins with no instance.
     pub(crate) fn new(shared: Arc<Shared>, function: FunctionName, job: Job) -> Self {
-        Self { shared, function, job: Arc::new(job), count: 0, version: 0, is_stopped: false, members: Vec::new() }
+        Self {
+            shared,
+            function,
+            job: watch::Sender::new(Arc::new(job)),
+            count: 0,
+            version: 0,
+            is_stopped: false,
+            members: Vec::new(),
+        }
     }
 
     /// Returns the job.
-    pub(crate) fn job(&self) -> &Job {
-        &self.job
+    pub(crate) fn job(&self) -> Arc<Job> {
+        Arc::clone(&self.job.borrow())
     }
 
     /// Returns how many instances are wanted.
@@ -45,20 +54,45 @@ impl Herd {
         self.count
     }
 
-    /// Returns how often the count was set.
+    /// Returns how often the count or the size was set.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
     /// Starts or drains instances until there are `count`, which the job must allow; returns the version.
     pub(crate) fn scale(&mut self, count: u32) -> Result<u64, SchedulerError> {
-        let bounds = &self.job.group.scaling;
+        let job = self.job();
+        let bounds = &job.group.scaling;
         if !(bounds.min..=bounds.max).contains(&count) {
             let (function, min, max) = (self.function.clone(), bounds.min, bounds.max);
             return Err(SchedulerError::OutOfRange { function, count, min, max });
         }
         self.is_stopped = false;
         self.set(count);
+        Ok(self.version)
+    }
+
+    /// Gives instances to come another size; in place, those that run too. Returns the version.
+    pub(crate) fn resize(&mut self, size: Size, how: Resize) -> Result<u64, SchedulerError> {
+        let mut job = Job::clone(&self.job.borrow());
+        job.group.task.resources = Resources {
+            cpu_mhz: size.cpu_mhz(self.shared.host.core_mhz),
+            cores: None,
+            memory_mib: size.memory_mib,
+            memory_max_mib: size.memory_max_mib,
+        };
+        match how {
+            Resize::InPlace => {
+                for member in &self.members {
+                    let held = self.shared.relimit(&member.id, &job.group.task.resources);
+                    held.map_err(|why| SchedulerError::Refused(format!("instance {}: {why}", member.index)))?;
+                }
+                self.job.send_replace(Arc::new(job));
+            }
+            // Those that run keep what they were started with.
+            Resize::Replace => self.job = watch::Sender::new(Arc::new(job)),
+        }
+        self.version += 1;
         Ok(self.version)
     }
 
@@ -70,7 +104,7 @@ impl Herd {
 
     /// Returns whether the count may change by itself.
     pub(crate) fn scales(&self) -> bool {
-        self.job.group.scaling.enabled && !self.is_stopped
+        self.job.borrow().group.scaling.enabled && !self.is_stopped
     }
 
     /// Starts or drains instances until there are `count`.
@@ -100,7 +134,7 @@ impl Herd {
 
     fn start(&mut self, index: u32) -> InstanceId {
         let (wish, asked) = watch::channel(Wish::Run);
-        let life = Life::new(Arc::clone(&self.shared), Arc::clone(&self.job), self.function.clone(), index, asked);
+        let life = Life::new(Arc::clone(&self.shared), self.job.subscribe(), self.function.clone(), index, asked);
         let id = life.announce();
         self.members.push(Member { id: id.clone(), index, wish });
         let mut all = self.shared.urgency.subscribe();
@@ -141,13 +175,24 @@ impl Herd {
     }
 }
 
-/// Waits until the instance `id` is ready.
-pub(crate) async fn until_ready(shared: &Shared, function: &FunctionName, id: &InstanceId, limit: Duration) -> bool {
+/// Waits until the instance `id` is ready; says why not if it ends before that, or is not within `limit`.
+pub(crate) async fn until_ready(
+    shared: &Shared,
+    function: &FunctionName,
+    id: &InstanceId,
+    limit: Duration,
+) -> Result<(), String> {
+    use InstanceState::{Failed, Ready, Waiting};
     let mut board = shared.board.watch();
-    let ready = board.wait_for(|snapshot| {
+    let settled = board.wait_for(|snapshot| {
         let all = snapshot.instances(function).unwrap_or_default();
-        all.iter().any(|i| i.id == *id && matches!(i.state, InstanceState::Ready | InstanceState::Failed))
+        all.iter().any(|i| i.id == *id && matches!(i.state, Ready | Waiting | Failed))
     });
-    let Ok(Ok(snapshot)) = timeout(limit, ready).await else { return false };
-    snapshot.instances(function).unwrap_or_default().iter().any(|i| i.id == *id && i.state.is_ready())
+    let Ok(Ok(snapshot)) = timeout(limit, settled).await else { return Err(format!("not ready within {limit:?}")) };
+    let all = snapshot.instances(function).unwrap_or_default();
+    match all.iter().find(|i| i.id == *id) {
+        Some(instance) if instance.state.is_ready() => Ok(()),
+        Some(instance) => Err(instance.reason.clone().unwrap_or_else(|| instance.state.to_string())),
+        None => Err("it is gone".into()),
+    }
 }

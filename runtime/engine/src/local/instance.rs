@@ -39,7 +39,8 @@ pub(crate) enum Wish {
 /// One instance of a function.
 pub(crate) struct Life {
     shared: Arc<Shared>,
-    job: Arc<Job>,
+    /// As it is now: its size may change.
+    job: watch::Receiver<Arc<Job>>,
     shown: Instance,
     wish: watch::Receiver<Wish>,
     cgroup: Option<Cgroup>,
@@ -59,7 +60,7 @@ impl Life {
     /// Prepares an instance with the number `index`.
     pub(crate) fn new(
         shared: Arc<Shared>,
-        job: Arc<Job>,
+        job: watch::Receiver<Arc<Job>>,
         function: FunctionName,
         index: u32,
         wish: watch::Receiver<Wish>,
@@ -89,8 +90,9 @@ impl Life {
 
     /// Runs the instance until it is asked to end.
     pub(crate) async fn run(mut self) {
-        let (born, mut restarts) = (Instant::now(), Restarts::new(self.job.group.restart, self.job.group.reschedule));
-        self.cgroup = self.shared.cgroup(&self.shown.id, &self.job.group.task.resources);
+        let job = self.job();
+        let (born, mut restarts) = (Instant::now(), Restarts::new(job.group.restart, job.group.reschedule));
+        self.cgroup = self.shared.cgroup(&self.shown.id, &job.group.task.resources);
         loop {
             let reason = match self.once().await {
                 End::Asked => break,
@@ -122,7 +124,7 @@ impl Life {
 
     async fn once(&mut self) -> End {
         let n_oom_kills = self.n_oom_kills();
-        let plan = Plan::new(&self.shared, &self.job, &self.shown);
+        let plan = Plan::new(&self.shared, &self.job(), &self.shown);
         if let Some(cgroup) = &self.cgroup {
             cgroup.loosen();
         }
@@ -146,7 +148,7 @@ impl Life {
         self.shown.pid = None;
         match end {
             End::Ended(_) if self.n_oom_kills() > n_oom_kills => {
-                let mib = self.job.group.task.resources.memory_limit_bytes() >> 20;
+                let mib = self.job().group.task.resources.memory_limit_bytes() >> 20;
                 End::Ended(format!("killed: out of memory, limit is {mib} MiB"))
             }
             End::Ended(reason) => {
@@ -195,7 +197,7 @@ impl Life {
 
     /// Holds the instance to its limits, after a start that may use more CPU.
     fn tighten(&self) {
-        let limits = self.shared.limits(&self.job.group.task.resources);
+        let limits = self.shared.limits(&self.job().group.task.resources);
         if let Some(Err(why)) = self.cgroup.as_ref().map(|cgroup| cgroup.limit(limits)) {
             self.shared.limits_fail(&why);
         }
@@ -204,7 +206,8 @@ impl Life {
     /// Leaves the catalog first, so that nothing new comes; then finishes; then ends.
     async fn drain(&mut self, process: &mut Process) -> End {
         self.show(InstanceState::Draining, None);
-        let delay = self.job.group.shutdown_delay + self.job.group.task.shutdown_delay;
+        let job = self.job();
+        let delay = job.group.shutdown_delay + job.group.task.shutdown_delay;
         let mut wish = self.wish.clone();
         tokio::select! {
             () = until(&mut wish, Wish::DrainNow) => {}
@@ -218,7 +221,8 @@ impl Life {
 
     /// Sends the kill signal, and SIGKILL when the kill timeout is over or the wish is to kill.
     async fn terminate(&mut self, process: &mut Process) -> String {
-        let task = &self.job.group.task;
+        let job = self.job();
+        let task = &job.group.task;
         signal::send(process.pid, signal::by_name(&task.kill_signal).unwrap_or(Signal::TERM));
         let mut wish = self.wish.clone();
         tokio::select! {
@@ -229,6 +233,10 @@ impl Life {
         signal::kill_group(process.pid);
         let _status = process.child.wait().await;
         format!("killed, as it did not end within {:?} of {}", task.kill_timeout, task.kill_signal)
+    }
+
+    fn job(&self) -> Arc<Job> {
+        Arc::clone(&self.job.borrow())
     }
 
     fn n_oom_kills(&self) -> u64 {

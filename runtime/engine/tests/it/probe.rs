@@ -31,6 +31,7 @@ fn probe_process() {
         "crash" => std::process::exit(3),
         "chatter" => (0..5000).for_each(|n| println!("line {n:04} {}", "x".repeat(500))),
         "hog" => hog(),
+        "heavy" => std::mem::forget(vec![1_u8; 64 << 20]),
         "spin" => {
             std::thread::spawn(|| {
                 loop {

@@ -1,5 +1,7 @@
 //! The control API.
 
+use std::time::Duration;
+
 use drover_engine::InstanceState::{Failed, Ready};
 use drover_gateway::Settings;
 use http::Request;
@@ -18,14 +20,14 @@ async fn functions_and_instances_are_listed() {
     })
     .await;
     let (before, after) = functions.split_once(r#""why":"no request for "#).unwrap();
-    assert_eq!(before, r#"[{"name":"penguins","count":1,"wanted":1,"#);
+    assert_eq!(before, r#"[{"name":"penguins","engine":"local","size":null,"count":1,"held_s":null,"wanted":1,"#);
     let rest = concat!(
         r#"s, to 0 after 60s","min":0,"max":5,"scales":false,"n_ready":1,"n_instances":1,"in_flight":0,"#,
         r#""waiting":0,"requests_total":0,"trouble":null,"url":"/functions/penguins/"}]"#
     );
     assert!(after.ends_with(rest), "{after}");
     let (_, _, one) = house.get("/api/functions/penguins").await;
-    assert!(one.starts_with(r#"{"name":"penguins","count":1"#) && one.ends_with('}'), "{one}");
+    assert!(one.starts_with(r#"{"name":"penguins","engine":"local","#) && one.ends_with('}'), "{one}");
     let (_, _, instances) = house.get("/api/instances").await;
     assert!(instances.contains(r#""id":"i0","function":"penguins","index":0"#), "{instances}");
     assert_eq!(house.get("/health").await.2, r#"{"status":"ok","n_functions":1}"#);
@@ -67,6 +69,45 @@ async fn scaling_is_passed_on_and_its_refusal_too() {
         assert_eq!(status, wanted, "{problem}");
         assert!(problem.contains(words), "{words} is not in {problem}");
     }
+}
+
+#[tokio::test]
+async fn another_size_is_passed_on_and_shown() {
+    let house = House::start(Settings::default()).await;
+    house.script.show(&[]);
+    let resize = async |body: &str| house.post("/api/functions/penguins/resize", body).await;
+    let (status, _, answer) = resize(r#"{"cpu":0.35,"memory":64,"memory_max":96}"#).await;
+    assert_eq!(
+        (status, &*answer),
+        (200, r#"{"name":"penguins","size":{"cpu_cores":0.35,"memory_mib":64,"memory_max_mib":96}}"#)
+    );
+    let (_, _, one) = house.get("/api/functions/penguins").await;
+    assert!(one.contains(r#""size":{"cpu_cores":0.35,"memory_mib":64,"memory_max_mib":96}"#), "{one}");
+    for (body, words) in [
+        (r#"{"cpu":0,"memory":64}"#, "0 CPU: an instance has 0.01 to 4096 cores"),
+        (r#"{"cpu":1,"memory":64,"disk":1}"#, "unknown field `disk`"),
+        (r#"{"cpu":1}"#, "missing field `memory`"),
+    ] {
+        let (status, _, problem) = resize(body).await;
+        assert_eq!(status, 422, "{problem}");
+        assert!(problem.contains(words), "{words} is not in {problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_that_is_held_is_left_alone_until_it_is_given_back() {
+    let settings =
+        Settings { hold_for: Duration::ZERO, scale_interval: Duration::from_millis(5), ..Settings::default() };
+    let house = House::start(settings).await;
+    house.script.show(&[]);
+    house.script.scales.store(true, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(house.post("/api/functions/penguins/scale", r#"{"count":4,"hold_s":60}"#).await.0, 200);
+    let (_, _, one) = house.get("/api/functions/penguins").await;
+    assert!(one.contains(r#""held_s":59"#) || one.contains(r#""held_s":60"#), "{one}");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(*house.script.asked.lock().unwrap(), [("penguins".into(), 4)]);
+    assert_eq!(house.post("/api/functions/penguins/scale", r#"{"count":3,"hold_s":0}"#).await.0, 200);
+    eventually("it is scaled again", || async { (house.script.asked.lock().unwrap().len() > 2).then_some(()) }).await;
 }
 
 #[tokio::test]

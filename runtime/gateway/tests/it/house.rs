@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use drover_core::{FunctionName, InstanceId};
 use drover_engine::{
-    Alone, Catalog, Function, FunctionStatus, Instance, InstanceState, LogLine, LogQuery, Peers, Scheduler,
-    SchedulerError, Snapshot, Stream,
+    Alone, Catalog, EngineKind, Function, FunctionStatus, Instance, InstanceState, LogLine, LogQuery, Peers, Resize,
+    Scheduler, SchedulerError, Size, Snapshot, Stream,
 };
 use drover_gateway::access::{Access, AccessConfig};
 use drover_gateway::tls::Tls;
@@ -111,6 +111,7 @@ pub(crate) struct Script {
     pub(crate) scales: AtomicBool,
     count: AtomicU32,
     version: AtomicU64,
+    size: Mutex<Option<Size>>,
 }
 
 impl Script {
@@ -179,6 +180,14 @@ impl Scheduler for Script {
         .boxed()
     }
 
+    fn resize<'a>(&'a self, _: &'a FunctionName, size: Size, _: Resize) -> BoxFuture<'a, Result<u64, SchedulerError>> {
+        async move {
+            *self.size.lock().unwrap() = Some(size.checked()?);
+            Ok(self.version.fetch_add(1, Ordering::SeqCst) + 1)
+        }
+        .boxed()
+    }
+
     fn stop<'a>(&'a self, function: &'a FunctionName) -> BoxFuture<'a, Result<(), SchedulerError>> {
         async move { self.scale(function, 0).await.map(|_| ()) }.boxed()
     }
@@ -186,6 +195,8 @@ impl Scheduler for Script {
     fn status(&self) -> BoxFuture<'_, Result<Vec<FunctionStatus>, SchedulerError>> {
         let status = |function: &FunctionName| FunctionStatus {
             function: function.clone(),
+            engine: EngineKind::Local,
+            size: *self.size.lock().unwrap(),
             count: self.count.load(Ordering::SeqCst),
             version: self.version.load(Ordering::SeqCst),
             min: 0,
@@ -237,6 +248,7 @@ impl House {
             scales: AtomicBool::new(false),
             count: AtomicU32::new(1),
             version: AtomicU64::new(1),
+            size: Mutex::default(),
         });
         let stop = CancellationToken::new();
         let gateway = Gateway::new(Parts {
