@@ -55,7 +55,10 @@ fn everything_a_person_does_in_one_sitting() {
     assert_eq!(up.end(), Some(0));
     assert!(!pids.into_iter().any(lives));
     let gone = bad(&place.drover(&["--gateway", "127.0.0.1:1", "status"]));
-    assert!(gone.starts_with("drover: no gateway answers at http://127.0.0.1:1/: is `drover up` running here?"), "{gone}");
+    assert!(
+        gone.starts_with("drover: no gateway answers at http://127.0.0.1:1/: is `drover up` running here?"),
+        "{gone}"
+    );
 }
 
 /// Another size, in the same processes where that is allowed.
