@@ -220,6 +220,7 @@ fn sure(sizing: &Sizing) -> Option<Answer> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "measures for minutes, and needs a machine that does nothing else: run it with --ignored"]
 async fn what_is_known_to_be_needed_is_found() {
     let _alone = ALONE.lock().await;
     let Some(place) = Place::local().await else { return };
