@@ -224,12 +224,14 @@ fn sure(sizing: &Sizing) -> Option<Answer> {
 async fn what_is_known_to_be_needed_is_found() {
     let _alone = ALONE.lock().await;
     let Some(place) = Place::local().await else { return };
-    let rate = RATE.to_string();
+    // Spread over the second that they begin in, so that their requests come evenly: at random moments, a size that
+    // just suffices does not keep a promise of latency.
+    let users = RATE.to_string();
     let words = [
         "rightsize",
         "burn",
-        "--rate",
-        &rate,
+        "--users",
+        &users,
         "--slo",
         "p95<600ms,failures<1%",
         "--counts",
@@ -245,9 +247,9 @@ async fn what_is_known_to_be_needed_is_found() {
         "--confidence",
         "0.75",
         "--ramp",
-        "100ms",
+        "1s",
         "--warm-up",
-        "900ms",
+        "1s",
         "--hold",
         "4s",
         "--max-time",
