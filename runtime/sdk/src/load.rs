@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use crate::Model;
 use crate::batch::{INLINE_MAX, Queue, Worker};
 use crate::config::{Config, Placement};
 use crate::decode::Decoder;
 use crate::function::{Failure, Function};
 use crate::metrics::Metrics;
 use crate::schema::RequestSchema;
+use crate::{Card, Model, onnx};
 
 /// What the loading of one instance needs.
 pub(crate) struct Loader<F: Function> {
@@ -26,7 +26,15 @@ impl<F: Function> Loader<F> {
     /// Opens the model, starts the first worker and warms it up: enough to serve. Blocks; to be called
     /// off the server's threads, as is [`Loader::rest`].
     pub(crate) fn first(&self) -> Result<(Model, Placement), Failure> {
-        let model = open::<F>(&self.config)?;
+        let path = card::<F>(&self.config)?;
+        let (card, file) = Card::read(&path)?;
+        let model = std::thread::scope(|threads| {
+            if file.extension().is_some_and(|kind| kind == "onnx") {
+                threads.spawn(onnx::prepare);
+            }
+            Model::checked(card, file)
+        })?;
+        let model = named::<F>(&path, model)?;
         let (worker, full_batch) = self.worker(&model)?;
         let placement = match self.config.placement {
             Placement::Auto if full_batch <= INLINE_MAX => Placement::Inline,
@@ -69,17 +77,23 @@ fn start<F: Function>(worker: Worker<F>, placement: Placement, index: usize) -> 
 
 /// Opens the model that the settings name, or that lies where a checkout or an archive puts it.
 pub(crate) fn open<F: Function>(config: &Config) -> Result<Model, Failure> {
-    let path = match &config.model {
-        Some(path) => path.clone(),
-        None => find(F::NAME)
-            .ok_or_else(|| Failure::new(format!("no model card: set DROVER_MODEL to the model.toml of {}", F::NAME)))?,
-    };
-    let model = Model::open(&path)?;
-    if model.name() != F::NAME {
-        let card = path.display();
-        return Err(Failure::new(format!("{card} is the model of `{}`, this function is `{}`", model.name(), F::NAME)));
+    let path = card::<F>(config)?;
+    named::<F>(&path, Model::open(&path)?)
+}
+
+/// Returns where the card of the model is.
+fn card<F: Function>(config: &Config) -> Result<PathBuf, Failure> {
+    let unknown = || Failure::new(format!("no model card: set DROVER_MODEL to the model.toml of {}", F::NAME));
+    config.model.clone().or_else(|| find(F::NAME)).ok_or_else(unknown)
+}
+
+/// Refuses the model of another function.
+fn named<F: Function>(path: &Path, model: Model) -> Result<Model, Failure> {
+    if model.name() == F::NAME {
+        return Ok(model);
     }
-    Ok(model)
+    let card = path.display();
+    Err(Failure::new(format!("{card} is the model of `{}`, this function is `{}`", model.name(), F::NAME)))
 }
 
 /// Looks beside the binary, in the folder of the call, and in the checkout that built the binary.

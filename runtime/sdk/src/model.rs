@@ -174,13 +174,12 @@ impl Model {
     /// # Errors
     /// [`ModelError::Read`], [`ModelError::Card`] or [`ModelError::Checksum`], each naming the file.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let card_path = if path.is_dir() { path.join(CARD_FILE) } else { path.to_path_buf() };
-        let text = std::fs::read_to_string(&card_path)
-            .map_err(|source| ModelError::Read { path: card_path.clone(), source })?;
-        let bad = |why: String| ModelError::Card { path: card_path.clone(), why };
-        let card: Card = toml::from_str(&text).map_err(|e| bad(e.to_string()))?;
-        card.check().map_err(bad)?;
-        let file = card_path.parent().unwrap_or(Path::new("")).join(&card.file);
+        let (card, file) = Card::read(path)?;
+        Self::checked(card, file)
+    }
+
+    /// Checks that `file` is the one that the card describes.
+    pub(crate) fn checked(card: Card, file: PathBuf) -> Result<Self, ModelError> {
         let found = sha256_of(&file).map_err(|source| ModelError::Read { path: file.clone(), source })?;
         if found != card.sha256 {
             return Err(ModelError::Checksum { path: file, expected: card.sha256, found });
@@ -276,6 +275,19 @@ impl fmt::Display for TensorSpec {
 }
 
 impl Card {
+    /// Reads the card at `path` (a card, or the directory in which [`CARD_FILE`] lies); returns it and the path of
+    /// the file that it describes, which nobody has looked at.
+    pub(crate) fn read(path: &Path) -> Result<(Self, PathBuf), ModelError> {
+        let card_path = if path.is_dir() { path.join(CARD_FILE) } else { path.to_path_buf() };
+        let text = std::fs::read_to_string(&card_path)
+            .map_err(|source| ModelError::Read { path: card_path.clone(), source })?;
+        let bad = |why: String| ModelError::Card { path: card_path.clone(), why };
+        let card: Self = toml::from_str(&text).map_err(|e| bad(e.to_string()))?;
+        card.check().map_err(bad)?;
+        let file = card_path.parent().unwrap_or(Path::new("")).join(&card.file);
+        Ok((card, file))
+    }
+
     /// Checks what TOML alone does not.
     fn check(&self) -> Result<(), String> {
         let below = self.file.components().all(|c| matches!(c, Component::Normal(_)));

@@ -222,6 +222,14 @@ fn load(model: &Model, environment: &Environment) -> ort::Result<ort::session::S
         .commit_from_file(model.file())
 }
 
+/// Makes ONNX Runtime's environment, if its library is here: half of a start, and it needs no model. Why it cannot be
+/// made is said to who needs it.
+pub(crate) fn prepare() {
+    if matches!(library::find(&Env), Ok(Some(_))) {
+        let _made = environment();
+    }
+}
+
 /// Returns ONNX Runtime's environment; there is one in a process, made at the first use.
 fn environment() -> Result<Environment, LibraryError> {
     static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
