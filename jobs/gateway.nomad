@@ -39,7 +39,7 @@ variable "open" {
 }
 
 variable "keys" {
-  description = "The Nomad variable whose item `keys` holds the file of keys, and whose items `consul_token` and `nomad_token`, if they are there, the tokens. A job may read nomad/jobs/ID without a policy."
+  description = "The Nomad variable whose item `keys` holds the file of keys, and whose items `consul_token`, `nomad_token` and `feedback_key`, if they are there, the tokens and the key of the feedback service. A job may read nomad/jobs/ID without a policy."
   type        = string
   default     = "nomad/jobs/gateway"
 }
@@ -187,6 +187,9 @@ job "gateway" {
           {{- end }}
           {{- if .nomad_token }}
           nomad.token = {{ .nomad_token.Value | toJSON }}
+          {{- end }}
+          {{- if .feedback_key }}
+          feedback.key = {{ .feedback_key.Value | toJSON }}
           {{- end }}
           {{- end }}{{ end }}
           ${var.open ? "open = true" : "access.keys = \"{{ env `NOMAD_SECRETS_DIR` }}/keys.toml\""}

@@ -51,6 +51,12 @@ variable "pure" {
   default     = true
 }
 
+variable "feedback" {
+  description = "What the gateway keeps for users' verdicts. off: nothing. verdicts: an answer for an hour, and for good once a user has judged it. inputs: what was asked, too."
+  type        = string
+  default     = "off"
+}
+
 variable "hosts" {
   description = "Host names by which the gateway knows the function, beside its own name."
   type        = list(string)
@@ -226,6 +232,7 @@ job "predict" {
         version  = var.version
         slots    = var.slots
         pure     = var.pure
+        feedback = var.feedback
       }
 
       check {

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod feedback;
 mod gateway;
 
 use std::ffi::OsString;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use drover_engine::local::{Launch, Record};
 
+pub(crate) use feedback::FeedbackArgs;
 pub(crate) use gateway::GatewayArgs;
 
 use crate::client::{Client, Door};
@@ -69,6 +71,8 @@ pub(crate) enum Command {
     Up(Up),
     /// Run the front door of a cluster: finds, queues, balances.
     Gateway(Box<GatewayArgs>),
+    /// Keep users' verdicts on answers, for gateways.
+    Feedback(FeedbackArgs),
     /// Make keys for the gateway.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -184,6 +188,10 @@ pub(crate) struct Up {
     /// Start so many instances of each function, whatever the job files say.
     #[arg(long, value_name = "N")]
     pub(crate) count: Option<u32>,
+    /// The feedback service to use, a URL, or `off`; unless given, one runs inside, and keeps users' verdicts in the
+    /// state directory.
+    #[arg(long, value_name = "URL")]
+    pub(crate) feedback: Option<String>,
     /// Run what is built already.
     #[arg(long)]
     pub(crate) no_build: bool,

@@ -4,6 +4,7 @@ mod args;
 mod client;
 mod control;
 mod doctor;
+mod feedback;
 mod gateway;
 mod key;
 mod new;
@@ -50,6 +51,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         match cli.command {
             Command::Up(up) => up::up(up, &place).await,
             Command::Gateway(gateway) => gateway::gateway(&gateway).await,
+            Command::Feedback(args) => feedback::feedback(&args).await,
             Command::Key(KeyCommand::New { name, functions }) => key::new(&name, &functions),
             Command::Status { json } => control::status(&place, json).await,
             Command::Scale { name, count } => control::scale(&place, &name, count).await,

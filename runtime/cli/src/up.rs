@@ -2,6 +2,7 @@
 
 mod build;
 mod example;
+mod feedback;
 mod jobs;
 mod terminal;
 mod watch;
@@ -25,6 +26,7 @@ use crate::args::{Place, Up};
 use crate::client::{Client, Door};
 use crate::control::print;
 use crate::signals::Signals;
+use feedback::Feedback;
 use jobs::Plan;
 use terminal::Terminal;
 
@@ -54,6 +56,7 @@ pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
             () = signals.next() => return Ok(ExitCode::FAILURE),
         }
     }
+    let feedback = Feedback::start(args.feedback.as_deref(), &place.state_dir).await?;
     let launcher = Launcher { program: std::env::current_exe()?, args: vec!["launch".into()] };
     let engine = Arc::new(LocalEngine::start(Settings { state_dir: place.state_dir.clone(), launcher })?);
     engine.record(Some(address)).context("the state cannot be written")?;
@@ -74,7 +77,7 @@ pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
         scheduler: Arc::clone(&engine) as _,
         peers: Arc::new(drover_engine::Alone::default()),
         access: Access::open(AccessConfig::default()).await?,
-        settings: drover_gateway::Settings::default(),
+        settings: drover_gateway::Settings { feedback: feedback.settings.clone(), ..Default::default() },
         stop: stop.clone(),
     })?;
     let server = tokio::spawn(drover_gateway::serve(vec![listener], None, gateway, stop.clone()));
@@ -91,6 +94,7 @@ pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
     stop.cancel();
     let drain = async {
         let served = server.await;
+        feedback.stop().await;
         engine.shut_down().await;
         served
     };

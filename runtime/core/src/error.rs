@@ -19,6 +19,8 @@ pub enum ErrorKind {
     MethodNotAllowed,
     /// No function of that name is known.
     UnknownFunction,
+    /// No answer of that request id is kept.
+    UnknownRequest,
     /// The body is larger than the limit.
     TooLarge,
     /// The body is not declared as JSON.
@@ -33,6 +35,8 @@ pub enum ErrorKind {
     NotReady,
     /// The instance is about to stop.
     Draining,
+    /// What has to be kept cannot be stored at the moment: nothing of it was.
+    StoreUnavailable,
     /// No instance of the function became ready in time: the request was not run.
     ColdStartTimeout,
     /// The deadline passed first.
@@ -58,13 +62,14 @@ pub enum Retry {
 
 impl ErrorKind {
     /// All kinds, for metrics and documentation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::BadRequest,
         Self::Unauthorized,
         Self::Forbidden,
         Self::UnknownRoute,
         Self::MethodNotAllowed,
         Self::UnknownFunction,
+        Self::UnknownRequest,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::InvalidValue,
@@ -72,6 +77,7 @@ impl ErrorKind {
         Self::Overloaded,
         Self::NotReady,
         Self::Draining,
+        Self::StoreUnavailable,
         Self::ColdStartTimeout,
         Self::Timeout,
         Self::ModelFailed,
@@ -86,7 +92,7 @@ impl ErrorKind {
             Self::BadRequest => 400,
             Self::Unauthorized => 401,
             Self::Forbidden => 403,
-            Self::UnknownRoute | Self::UnknownFunction => 404,
+            Self::UnknownRoute | Self::UnknownFunction | Self::UnknownRequest => 404,
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
@@ -94,7 +100,7 @@ impl ErrorKind {
             Self::RateLimited | Self::Overloaded => 429,
             Self::ModelFailed | Self::Internal => 500,
             Self::UpstreamFailed => 502,
-            Self::NotReady | Self::Draining => 503,
+            Self::NotReady | Self::Draining | Self::StoreUnavailable => 503,
             Self::ColdStartTimeout | Self::Timeout => 504,
         }
     }
@@ -109,6 +115,7 @@ impl ErrorKind {
             Self::UnknownRoute => "unknown_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::UnknownFunction => "unknown_function",
+            Self::UnknownRequest => "unknown_request",
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::InvalidValue => "invalid_value",
@@ -116,6 +123,7 @@ impl ErrorKind {
             Self::Overloaded => "overloaded",
             Self::NotReady => "not_ready",
             Self::Draining => "draining",
+            Self::StoreUnavailable => "store_unavailable",
             Self::ColdStartTimeout => "cold_start_timeout",
             Self::Timeout => "timeout",
             Self::ModelFailed => "model_failed",
@@ -134,6 +142,7 @@ impl ErrorKind {
             Self::UnknownRoute => "no such path",
             Self::MethodNotAllowed => "the path does not take this method",
             Self::UnknownFunction => "no such function",
+            Self::UnknownRequest => "no answer of this request is kept",
             Self::TooLarge => "the body is too large",
             Self::UnsupportedMediaType => "the body must be application/json",
             Self::InvalidValue => "a value in the body is not valid",
@@ -141,6 +150,7 @@ impl ErrorKind {
             Self::Overloaded => "all slots are taken",
             Self::NotReady => "the instance is not ready",
             Self::Draining => "the instance is about to stop",
+            Self::StoreUnavailable => "nothing can be stored at the moment",
             Self::ColdStartTimeout => "no instance became ready in time",
             Self::Timeout => "the deadline has passed",
             Self::ModelFailed => "the model failed on this input",
@@ -159,14 +169,18 @@ impl ErrorKind {
             | Self::UnknownRoute
             | Self::MethodNotAllowed
             | Self::UnknownFunction
+            | Self::UnknownRequest
             | Self::TooLarge
             | Self::UnsupportedMediaType
             | Self::InvalidValue
             | Self::Timeout
             | Self::ModelFailed => Retry::Never,
-            Self::RateLimited | Self::Overloaded | Self::NotReady | Self::Draining | Self::ColdStartTimeout => {
-                Retry::Always
-            }
+            Self::RateLimited
+            | Self::Overloaded
+            | Self::NotReady
+            | Self::Draining
+            | Self::StoreUnavailable
+            | Self::ColdStartTimeout => Retry::Always,
             Self::UpstreamFailed | Self::Internal => Retry::IfPure,
         }
     }

@@ -97,6 +97,7 @@ impl Gateway {
             ["instances"] if get => Ok(json(&self.instances())),
             ["decisions"] if get => Ok(json(&self.decisions.all())),
             ["events"] if get => Ok(self.listen()),
+            ["feedback", ..] => self.verdicts(below, request).await,
             ["sd"] if get => Ok(json(&self.targets(&request, client.is_tls))),
             ["stop"] if post => {
                 self.stop.cancel();

@@ -48,7 +48,16 @@ pub(crate) async fn ask(
     path: &str,
     limit: Duration,
 ) -> Result<(StatusCode, Bytes), String> {
-    let request = question(address, method, path, Upload::Whole(Full::default()))?;
+    send(address, question(address, method, path, Full::default())?, limit).await
+}
+
+/// Sends one request to `address` and returns the status and the answer.
+pub(crate) async fn send(
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+    limit: Duration,
+) -> Result<(StatusCode, Bytes), String> {
+    let request = request.map(Upload::Whole);
     let exchange = async {
         let (response, wire) = Pool::new(address).send(request, limit).await.map_err(|e| match e {
             SendError::Unsent(_, e) => e.to_string(),

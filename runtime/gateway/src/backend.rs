@@ -9,6 +9,7 @@ use drover_core::InstanceId;
 use drover_engine::Instance;
 use tokio_util::sync::CancellationToken;
 
+use crate::feedback::{Keep, KeepCell};
 use crate::pool::Pool;
 use crate::record::Record;
 
@@ -51,6 +52,8 @@ pub(crate) struct Backend {
     pub(crate) index: u32,
     pub(crate) address: SocketAddr,
     pub(crate) pool: Pool,
+    /// What of its answers is kept for verdicts.
+    pub(crate) keep: KeepCell,
     /// The catalog lists it no more.
     pub(crate) gone: CancellationToken,
     /// It is being asked whether it lives.
@@ -72,6 +75,7 @@ impl Backend {
             index: instance.index,
             address,
             pool: Pool::new(address),
+            keep: KeepCell::new(Keep::of(&instance.meta)),
             gone: CancellationToken::new(),
             is_suspected: AtomicBool::new(false),
             lost: Mutex::default(),

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use crate::feedback::Tapped;
 use crate::lane::Lease;
 use crate::pool::Wire;
 
@@ -25,6 +26,8 @@ pub(crate) enum Body {
     Whole(Full<Bytes>),
     /// An instance's answer.
     Answer(Answer),
+    /// An instance's answer that is kept for a verdict.
+    Tapped(Box<Tapped>),
     /// It is made bit by bit.
     Stream(UnsyncBoxBody<Bytes, BoxError>),
 }
@@ -146,6 +149,7 @@ impl http_body::Body for Body {
         match self.get_mut() {
             Self::Whole(body) => Pin::new(body).poll_frame(context).map_err(|never| match never {}),
             Self::Answer(body) => Pin::new(body).poll_frame(context),
+            Self::Tapped(body) => Pin::new(body).poll_frame(context),
             Self::Stream(body) => Pin::new(body).poll_frame(context),
         }
     }
@@ -154,6 +158,7 @@ impl http_body::Body for Body {
         match self {
             Self::Whole(body) => body.is_end_stream(),
             Self::Answer(body) => body.is_end_stream(),
+            Self::Tapped(body) => body.is_end_stream(),
             Self::Stream(body) => body.is_end_stream(),
         }
     }
@@ -162,6 +167,7 @@ impl http_body::Body for Body {
         match self {
             Self::Whole(body) => body.size_hint(),
             Self::Answer(body) => body.size_hint(),
+            Self::Tapped(body) => body.size_hint(),
             Self::Stream(body) => body.size_hint(),
         }
     }

@@ -98,7 +98,9 @@ impl Gateway {
                         lane.cold(|timeline| timeline.answered = Some(Instant::now()));
                     }
                     lease.hold(visit);
-                    return Ok(finish(*reply, lease, times, self.settings.answer_timeout));
+                    let keep = lease.backend.keep.get();
+                    let response = finish(*reply, lease, times, self.settings.answer_timeout);
+                    return Ok(self.feedback.answers.watch(keep, &lane.function, head, payload, response));
                 }
                 Attempt::Broken(e) if is_too_large(&e) => {
                     let most = self.settings.max_body_bytes;

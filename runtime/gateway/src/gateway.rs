@@ -20,6 +20,7 @@ use crate::body::Body;
 use crate::decisions::Decisions;
 use crate::error::Error;
 use crate::events::Events;
+use crate::feedback::{Feedback, Sender};
 use crate::headers::{self, REQUEST_ID};
 use crate::hold::Holds;
 use crate::lane::Lane;
@@ -41,6 +42,7 @@ pub struct Gateway {
     pub(crate) events: Events,
     pub(crate) decisions: Decisions,
     pub(crate) holds: Holds,
+    pub(crate) feedback: Feedback,
     /// Failures that are logged.
     failures: Throttle,
     /// Told when a function needs its first instance.
@@ -97,6 +99,7 @@ impl Gateway {
             events: Events::default(),
             decisions: Decisions::default(),
             holds: Holds::default(),
+            feedback: Feedback::new(&settings.feedback),
             failures: Throttle::default(),
             is_leaving: AtomicBool::new(false),
             born: Instant::now(),
@@ -178,6 +181,8 @@ impl Gateway {
                 self.access.check_admin(request.headers(), client.address)?;
                 Box::pin(self.api(below, request, client)).await
             }
+            Route::Feedback => Box::pin(self.judge(request, Sender::Client)).await,
+            Route::Peer("feedback") => Box::pin(self.judge(request, Sender::Gateway)).await,
             Route::Peer(below) => self.peer(below),
             Route::Metrics => Ok(self.counters()),
             Route::Live => Ok(self.health()),

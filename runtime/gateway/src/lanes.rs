@@ -41,7 +41,9 @@ impl Lanes {
     pub(crate) fn show(&self, snapshot: &Snapshot, metrics: &Metrics) -> Vec<(Arc<Lane>, Arc<Backend>, Out)> {
         let before = self.table();
         let (mut table, mut to_ask) = (Table::default(), Vec::new());
-        for (name, shown) in &snapshot.functions {
+        // The feedback service is for gateways only.
+        let service = self.settings.feedback.service.as_str();
+        for (name, shown) in snapshot.functions.iter().filter(|(name, _)| name.as_str() != service) {
             let lane = before.by_name.get(name).cloned().unwrap_or_else(|| {
                 Lane::new(name.clone(), self.settings.clone(), metrics.lane(name.as_str()), Arc::clone(&self.wake))
             });

@@ -20,6 +20,7 @@ mod decisions;
 mod discover;
 mod error;
 mod events;
+mod feedback;
 mod forward;
 mod gateway;
 mod guard;
@@ -45,4 +46,4 @@ pub mod tls;
 
 pub use error::Error;
 pub use serve::serve;
-pub use settings::Settings;
+pub use settings::{FeedbackSettings, Settings};

@@ -8,15 +8,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
-use http_body_util::{BodyExt, Empty, Limited};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use crate::ask::{MAX_ANSWER_BYTES, ask, question};
+use crate::ask::{MAX_ANSWER_BYTES, question, send};
 use crate::tls::Tls;
 
 /// How the other gateways are asked.
@@ -40,23 +40,47 @@ impl Line {
         path: &str,
         limit: Duration,
     ) -> Result<Bytes, String> {
-        let (status, answer) = match &self.0 {
-            None => ask(address, method, path, limit).await?,
-            Some(tls) => tokio::time::timeout(limit, ask_by_tls(tls, address, method, path))
-                .await
-                .map_err(|_| format!("no answer within {limit:?}"))??,
-        };
+        let (status, answer) = self.send(address, question(address, method, path, Full::default())?, limit).await?;
         if status.is_success() { Ok(answer) } else { Err(format!("it answered {status}")) }
+    }
+
+    /// Sends `body` to the gateway at `address`, and returns the status and the answer.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub(crate) async fn post(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        headers: HeaderMap,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<(StatusCode, Bytes), String> {
+        let mut request = question(address, Method::POST, path, Full::from(body))?;
+        request.headers_mut().extend(headers);
+        self.send(address, request, limit).await
+    }
+
+    async fn send(
+        &self,
+        address: SocketAddr,
+        request: Request<Full<Bytes>>,
+        limit: Duration,
+    ) -> Result<(StatusCode, Bytes), String> {
+        match &self.0 {
+            None => send(address, request, limit).await,
+            Some(tls) => tokio::time::timeout(limit, send_by_tls(tls, address, request))
+                .await
+                .map_err(|_| format!("no answer within {limit:?}"))?,
+        }
     }
 }
 
-async fn ask_by_tls(
+async fn send_by_tls(
     tls: &TlsConnector,
     address: SocketAddr,
-    method: Method,
-    path: &str,
+    request: Request<Full<Bytes>>,
 ) -> Result<(StatusCode, Bytes), String> {
-    let request = question(address, method, path, Empty::<Bytes>::new())?;
     let stream = TcpStream::connect(address).await.map_err(|e| e.to_string())?;
     let stream =
         tls.connect(ServerName::IpAddress(address.ip().into()), stream).await.map_err(|e| format!("TLS: {e}"))?;

@@ -7,6 +7,8 @@ pub(crate) enum Route<'a> {
     Function(&'a str, &'a str),
     /// The control API: the parts of the path below `/api`.
     Api(&'a str),
+    /// A user's verdict.
+    Feedback,
     /// What gateways ask each other: the path below `/peer`.
     Peer(&'a str),
     /// The gateway's counters.
@@ -43,6 +45,7 @@ impl<'a> Route<'a> {
         }
         match path {
             "/" => Self::Index,
+            "/feedback" => Self::Feedback,
             "/v2" | "/v2/" => Self::Server,
             "/metrics" => Self::Metrics,
             "/health" | "/health/live" | "/v2/health/live" => Self::Live,
@@ -89,6 +92,7 @@ mod tests {
             ("/v2", Route::Server),
             ("/api/functions", Route::Api("functions")),
             ("/peer/load", Route::Peer("load")),
+            ("/feedback", Route::Feedback),
             ("/predict", Route::Unknown),
             ("*", Route::Unknown),
         ] {

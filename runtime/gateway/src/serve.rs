@@ -36,6 +36,7 @@ pub async fn serve(listeners: Vec<TcpListener>, tls: Option<Tls>, gateway: Arc<G
     let mut catalog = gateway.catalog.watch();
     gateway.show(&Arc::clone(&catalog.borrow()));
     catalog.mark_changed();
+    gateway.feedback.connect(Line::new(tls.as_ref()));
     let mut besides = JoinSet::new();
     besides.spawn(Arc::clone(&gateway).follow_catalog(catalog));
     besides.spawn(Arc::clone(&gateway).autoscale(Line::new(tls.as_ref())));
@@ -172,6 +173,7 @@ async fn watch_over(gateway: Arc<Gateway>) {
                 gateway.suspect(&lane, &backend, crate::backend::Out::Hung);
             }
         }
+        gateway.feedback.answers.sweep();
         gateway.metrics.fold();
     }
 }

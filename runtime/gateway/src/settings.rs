@@ -1,5 +1,6 @@
 //! The limits of the gateway.
 
+use std::fmt;
 use std::time::Duration;
 
 /// The limits of the gateway.
@@ -44,6 +45,48 @@ pub struct Settings {
     pub scale_interval: Duration,
     /// How long a person's count is left alone; 5 min unless set.
     pub hold_for: Duration,
+    /// What is kept for users' verdicts, and where those go.
+    pub feedback: FeedbackSettings,
+}
+
+/// What is kept for users' verdicts, and where those go.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FeedbackSettings {
+    /// The feedback service, `http://host:port`; unless set, the catalog says where it is.
+    pub url: Option<String>,
+    /// What the feedback service is called in the catalog; `feedback` unless set.
+    pub service: String,
+    /// What the feedback service asks for, never shown.
+    pub key: Option<String>,
+    /// How long an answer waits for a verdict; 1 h unless set.
+    pub keep_for: Duration,
+    /// The most bytes of answers and inputs that wait for a verdict; 32 MiB unless set.
+    pub keep_max_bytes: usize,
+}
+
+impl fmt::Debug for FeedbackSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.key.as_ref().map(|_| "<redacted>");
+        f.debug_struct("FeedbackSettings")
+            .field("url", &self.url)
+            .field("service", &self.service)
+            .field("key", &key)
+            .field("keep_for", &self.keep_for)
+            .field("keep_max_bytes", &self.keep_max_bytes)
+            .finish()
+    }
+}
+
+impl Default for FeedbackSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            service: "feedback".into(),
+            key: None,
+            keep_for: Duration::from_secs(3600),
+            keep_max_bytes: 32 << 20,
+        }
+    }
 }
 
 impl Default for Settings {
@@ -68,6 +111,7 @@ impl Default for Settings {
             hung_after: Duration::from_secs(1),
             scale_interval: Duration::from_secs(1),
             hold_for: Duration::from_secs(300),
+            feedback: FeedbackSettings::default(),
         }
     }
 }

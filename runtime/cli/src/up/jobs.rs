@@ -14,6 +14,9 @@ const PREDICT: &str = "jobs/predict.nomad";
 /// What runs when nothing is given.
 const DEFAULT: [&str; 3] = ["penguins", "covertype", "sentiment"];
 
+/// Of those, the one whose answers wait for users' verdicts unless `--var feedback` says otherwise.
+const JUDGED: &str = "sentiment";
+
 /// What `drover up` runs.
 pub(super) struct Plan {
     /// The jobs.
@@ -40,7 +43,7 @@ pub(super) struct Source {
 impl Plan {
     /// Reads the job files that were asked for.
     pub(super) fn read(args: &Up) -> anyhow::Result<Self> {
-        let given = variables(args)?;
+        let given = variables(args, &[])?;
         let mut loaded = Vec::new();
         for file in &args.files {
             loaded.push(read(file, &given)?);
@@ -50,7 +53,8 @@ impl Plan {
                 bail!("no job file was given and there is no {PREDICT} here");
             }
             for name in DEFAULT {
-                let mut given = given.clone();
+                let mut given =
+                    if name == JUDGED { variables(args, &[("feedback", "verdicts")])? } else { given.clone() };
                 given.set("function", name);
                 loaded.push(read(Path::new(PREDICT), &given)?);
             }
@@ -67,8 +71,10 @@ impl Plan {
     }
 }
 
-fn variables(args: &Up) -> anyhow::Result<Variables> {
+/// Returns the variables that were given; unless they were, those of `otherwise` hold.
+fn variables(args: &Up, otherwise: &[(&str, &str)]) -> anyhow::Result<Variables> {
     let mut given = Variables::default();
+    otherwise.iter().for_each(|(name, value)| given.set(name, value));
     for file in &args.var_files {
         let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         given.add_file(&file.display().to_string(), &text).map_err(|e| anyhow!(e))?;

@@ -96,6 +96,7 @@ fn the_readme_names_every_setting_and_no_other() {
         "runtime/sdk/src/lib.rs",
         "runtime/cli/src/args.rs",
         "runtime/cli/src/args/gateway.rs",
+        "runtime/cli/src/args/feedback.rs",
     ];
     let known = sources.map(|path| read(path).unwrap()).concat();
     let readme = read("README.md").unwrap();
@@ -104,7 +105,8 @@ fn the_readme_names_every_setting_and_no_other() {
 
 #[test]
 fn the_readme_names_every_metric_and_no_other() {
-    let sources = ["runtime/sdk/src/metrics.rs", "runtime/gateway/src/metrics.rs"].map(|path| read(path).unwrap());
+    let sources = ["runtime/sdk/src/metrics.rs", "runtime/gateway/src/metrics.rs", "runtime/feedback/src/metrics.rs"];
+    let sources = sources.map(|path| read(path).unwrap());
     let readme = read("README.md").unwrap();
     assert_eq!(metrics(&readme, '`'), metrics(&sources.concat(), '"'));
 }

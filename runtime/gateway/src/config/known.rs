@@ -85,6 +85,11 @@ pub const SETTINGS: &[Setting] = &[
     set("retry.hedge", "false", "send a pure function's request to a second instance after the p95"),
     set("scale.interval", "1s", "how often the number of instances is decided"),
     set("scale.hold_for", "5m", "how long a person's count is left alone"),
+    set("feedback.url", "", "the feedback service, such as `http://127.0.0.1:8090`; else where the catalog shows it"),
+    set("feedback.service", "feedback", "what the feedback service is called in the catalog"),
+    set("feedback.key", "", "key that the feedback service asks for").secret(),
+    set("feedback.keep_for", "1h", "how long an answer waits for a user's verdict"),
+    set("feedback.keep", "32MiB", "bytes of the answers and inputs that wait"),
 ];
 
 /// What `[functions.NAME]` takes.

@@ -9,8 +9,8 @@ use drover_core::config::{BadConfig, Reader, Source as _};
 use drover_engine::FixedFunction;
 
 use super::{ClusterConfig, Endpoint, GatewayConfig, Layers, TlsFiles, known, parse};
-use crate::Settings;
 use crate::access::{AccessConfig, Admin, JwksSource, JwtConfig, WithoutFunctions};
+use crate::{FeedbackSettings, Settings};
 
 /// Where the agents of a development machine listen.
 const CONSUL: &str = "http://127.0.0.1:8500";
@@ -154,6 +154,18 @@ fn settings(r: &mut Reader<'_>) -> Settings {
         hung_after: r.duration("limits.hung_after", d.hung_after),
         scale_interval: r.duration("scale.interval", d.scale_interval),
         hold_for: r.duration("scale.hold_for", d.hold_for),
+        feedback: feedback(r),
+    }
+}
+
+fn feedback(r: &mut Reader<'_>) -> FeedbackSettings {
+    let d = FeedbackSettings::default();
+    FeedbackSettings {
+        url: r.read("feedback.url", parse::server),
+        service: r.read("feedback.service", parse::text).unwrap_or(d.service),
+        key: r.read("feedback.key", parse::text),
+        keep_for: r.duration("feedback.keep_for", d.keep_for),
+        keep_max_bytes: r.bytes("feedback.keep", d.keep_max_bytes),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use drover_engine::{Function, Instance, InstanceState};
 
 use crate::backend::{Backend, Out};
+use crate::feedback::Keep;
 use crate::pick::{Candidate, better_of_two};
 
 /// The instances of one function and their slots.
@@ -162,6 +163,7 @@ impl Seat {
     /// Follows what the catalog says of the instance; returns it if it must be asked itself.
     fn follow(&mut self, instance: &Instance, n_slots: usize) -> Option<(Arc<Backend>, Out)> {
         self.n_slots = n_slots;
+        self.backend.keep.set(Keep::of(&instance.meta));
         match instance.state {
             // The catalog may know before the instance was asked again.
             InstanceState::Ready => {

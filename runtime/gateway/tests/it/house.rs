@@ -41,7 +41,8 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
     }
 }
 
-/// An instance in this process. `/hold` waits until it is released; anything else is echoed.
+/// An instance in this process. `/hold` waits until it is released; a header `x-answer` is answered with what it says,
+/// as JSON; anything else is echoed.
 pub(crate) struct Backend {
     pub(crate) address: SocketAddr,
     pub(crate) n_connections: Arc<AtomicUsize>,
@@ -92,6 +93,11 @@ async fn echo(
         release.cancelled().await;
         n_held.fetch_sub(1, Ordering::SeqCst);
     }
+    if let Some(answer) = request.headers().get("x-answer") {
+        let mut response = Response::new(Full::from(answer.as_bytes().to_vec()));
+        response.headers_mut().insert("content-type", "application/json".parse().unwrap());
+        return Ok(response);
+    }
     let mut seen = format!("{} {}\n", request.method(), request.uri());
     for (name, value) in request.headers() {
         seen.push_str(&format!("{name}: {}\n", value.to_str().unwrap()));
@@ -121,6 +127,19 @@ impl Script {
         self.snapshot.send_modify(|snapshot| {
             let all = &mut Arc::make_mut(snapshot).functions;
             all.values_mut().for_each(|f| drop(Arc::make_mut(f).meta.insert("pure".into(), "true".into())));
+        });
+    }
+
+    /// Gives the function `penguins`, and its instances, a meta.
+    pub(crate) fn describe(&self, key: &str, value: &str) {
+        self.snapshot.send_modify(|snapshot| {
+            for function in Arc::make_mut(snapshot).functions.values_mut() {
+                let function = Arc::make_mut(function);
+                function.meta.insert(key.into(), value.into());
+                for instance in &mut function.instances {
+                    Arc::make_mut(instance).meta.insert(key.into(), value.into());
+                }
+            }
         });
     }
 

@@ -8,6 +8,7 @@
 
 mod access;
 mod control;
+mod feedback;
 mod forward;
 mod house;
 mod log;
