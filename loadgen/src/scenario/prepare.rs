@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::definition::{Body, Data, Step, Task};
 use super::document::Findings;
 use super::judge::{Checks, Extract, failure};
-use super::template::{Form, Names, Scope, Template};
+use super::template::{Form, Names, Scope, Template, is_name};
 use super::user::User;
 use super::{Scenario, ScenarioError};
 use crate::body::pick::Picker;
@@ -135,6 +135,14 @@ impl Scenario {
             }
             if !maker.names.kept.contains(name) {
                 maker.names.kept.push(name.clone());
+            }
+        }
+        let places = steps().flat_map(|step| &step.extract).map(|(name, _, at)| (name, *at));
+        let names = self.definition.vars.keys().map(|name| (name, 0)).chain(places);
+        for (name, at) in names.chain(self.definition.data.iter().map(|data| (&data.name, 0))) {
+            if !is_name(name) {
+                findings
+                    .add(at, format!("`{name}` cannot stand in `{{{{{name}}}}}`: it is no name, or a word of Jinja's"));
             }
         }
         let mut notes = Vec::new();

@@ -128,7 +128,7 @@ generate = true
     expect![[r#"
         shop.toml:5:8: `{{colur}}` is in no vars, data or extract; near: `colour`
         shop.toml:7:8: `{{token}}` is in no vars, data or extract; near: `tokn`
-        shop.toml:8:19: `{{colour` has no `}}` at its end
+        shop.toml:8:19: `{{colour`: unexpected end of input, expected end of variable block
         shop.toml:12:8: there is no [data.rwos]
         shop.toml:13:1: bodies can be generated only for a target with an OpenAPI document"#]]
     .assert_eq(&found);
