@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser};
+use drover_telemetry::Gelf;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -44,7 +45,8 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     };
     let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours);
-    tracing_subscriber::registry().with(filter).with(lines.without_time()).init();
+    let gelf = graylog(&cli.command)?;
+    tracing_subscriber::registry().with(filter).with(lines.without_time()).with(gelf).init();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     let done = runtime.block_on(async {
         let place = cli.place;
@@ -70,7 +72,19 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Launch(_) => Ok(ExitCode::FAILURE),
         }
     });
+    drover_telemetry::flush();
     // A read of the terminal's input or the like must not hold the exit back.
     runtime.shutdown_background();
     done
+}
+
+/// Returns what sends the log of a gateway to `DROVER_GELF` too, if it is set.
+fn graylog(command: &Command) -> anyhow::Result<Option<Gelf>> {
+    let setting = match command {
+        Command::Gateway(_) | Command::Up(_) => std::env::var("DROVER_GELF"),
+        _ => return Ok(None),
+    };
+    let Ok(server) = setting else { return Ok(None) };
+    let server = server.parse().map_err(anyhow::Error::msg).context("DROVER_GELF")?;
+    Ok(Some(Gelf::start(server, &[("service", "drover-gateway")])?))
 }

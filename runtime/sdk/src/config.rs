@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use drover_core::config::{BadConfig, Reader, Source};
+pub use drover_telemetry::Server;
 
 /// Where inference runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,17 @@ pub enum Placement {
     Inline,
     /// On threads of its own.
     Threads,
+}
+
+/// Of which requests the input is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inputs {
+    /// Of none.
+    Off,
+    /// Of one in a hundred.
+    Sample,
+    /// Of all.
+    All,
 }
 
 /// The settings of an instance.
@@ -50,6 +62,11 @@ pub struct Config {
     pub workers: Option<usize>,
     /// Where inference runs. `DROVER_INFERENCE`: auto, inline or threads; default auto.
     pub placement: Placement,
+    /// Where log lines are sent, too. `DROVER_GELF`, such as `udp://graylog:12201`; default nowhere.
+    pub gelf: Option<Server>,
+    /// Whether log lines of predictions hold what was asked. `DROVER_LOG_INPUTS`: off, sample (one request of a
+    /// hundred) or all; default off, since it may be personal.
+    pub log_inputs: Inputs,
     /// The allocation, when Nomad or the local engine started this process.
     pub instance: Option<String>,
 }
@@ -83,6 +100,8 @@ impl Config {
                 _ => Err(format!("`{text}` is not a number from 1 to 256")),
             }),
             placement: r.read("DROVER_INFERENCE", parse_placement).unwrap_or(Placement::Auto),
+            gelf: r.read("DROVER_GELF", str::parse),
+            log_inputs: r.read("DROVER_LOG_INPUTS", parse_inputs).unwrap_or(Inputs::Off),
             instance: r.read("NOMAD_ALLOC_ID", |text| Ok(text.to_owned())),
         };
         for elsewhere in crate::READ_ELSEWHERE {
@@ -103,6 +122,15 @@ fn parse_placement(text: &str) -> Result<Placement, String> {
         "inline" => Ok(Placement::Inline),
         "threads" => Ok(Placement::Threads),
         _ => Err(format!("`{text}` is not one of auto, inline, threads")),
+    }
+}
+
+fn parse_inputs(text: &str) -> Result<Inputs, String> {
+    match text {
+        "off" => Ok(Inputs::Off),
+        "sample" => Ok(Inputs::Sample),
+        "all" => Ok(Inputs::All),
+        _ => Err(format!("`{text}` is not one of off, sample, all")),
     }
 }
 

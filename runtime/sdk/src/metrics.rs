@@ -154,6 +154,7 @@ fn describe() {
         "invocations that were not run because the client had gone or the deadline had passed"
     );
     describe_counter!("drover_predictions_total", "rows answered, by predicted class");
+    describe_counter!("drover_log_dropped_total", "log lines that could not be sent to Graylog");
     describe_histogram!("drover_confidence", "confidence of the predicted class, 0 to 1");
     describe_gauge!("drover_model_info", "the model that is served; always 1");
     describe_gauge!("drover_ready_seconds", s, "from the start of the process to readiness");
@@ -168,6 +169,7 @@ fn describe() {
 
 /// Reads the process's own accounting; a value that the kernel withholds is left out.
 fn process() {
+    counter!("drover_log_dropped_total").absolute(drover_telemetry::dropped());
     if let Some((all, throttled)) = cpu::periods() {
         counter!("drover_cpu_periods_total").absolute(all);
         counter!("drover_cpu_throttled_periods_total").absolute(throttled);

@@ -12,22 +12,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use drover_connection::{Handler, Limits, RequestBody};
-use drover_core::throttle::Throttle;
 use drover_core::{ErrorKind, Problem, RequestId};
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Request, Response, StatusCode, request};
 use http_body_util::Full;
 
 use self::route::Route;
+use crate::Model;
 use crate::batch::Queue;
 use crate::body::Bodies;
 use crate::config::Config;
 use crate::decode::Decoder;
 use crate::error::{BoxError, Error};
 use crate::function::Function;
+use crate::log::{Call, Log};
 use crate::metrics::Metrics;
 use crate::slots::Slots;
-use crate::{Model, log};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_DEADLINE_MS: HeaderName = HeaderName::from_static("x-deadline-ms");
@@ -76,7 +76,7 @@ pub(crate) struct Service<F: Function> {
     phase: AtomicU8,
     model: OnceLock<Model>,
     milestones: Milestones,
-    failures: Throttle,
+    log: Log,
 }
 
 /// A good answer, before it is a response.
@@ -126,7 +126,7 @@ impl<F: Function> Service<F> {
             phase: AtomicU8::new(Phase::Loading as u8),
             model: OnceLock::new(),
             milestones: Milestones::default(),
-            failures: Throttle::default(),
+            log: Log::new(F::NAME, config.log_inputs),
             config,
         }
     }
@@ -192,8 +192,9 @@ impl<F: Function> Service<F> {
         let id = id.unwrap_or_else(RequestId::generate);
         let route = Route::find(&head.method, head.uri.path());
         let invocation = matches!(route, Ok(Route::Predict | Route::Infer { .. }));
+        let call = Call { head: &head, id: &id, started };
         let result = match route {
-            Ok(route) => self.handle(route, &head, body, &id, started).await,
+            Ok(route) => self.handle(route, &call, body).await,
             Err(error) => Err(error),
         };
         let took = started.elapsed();
@@ -213,7 +214,7 @@ impl<F: Function> Service<F> {
             Err(error) => {
                 // A health check that says no has done its work.
                 if invocation {
-                    log::failure(&self.failures, &head, &id, &error, took);
+                    self.log.failure(&call, &error, took);
                 }
                 refuse(&error, &head, &id)
             }
@@ -226,31 +227,24 @@ impl<F: Function> Service<F> {
     }
 
     /// The whole way of a request, from its route to its answer.
-    async fn handle<B>(
-        &self,
-        route: Route<'_>,
-        head: &request::Parts,
-        body: B,
-        id: &RequestId,
-        started: Instant,
-    ) -> Result<Answer, Error>
+    async fn handle<B>(&self, route: Route<'_>, call: &Call<'_>, body: B) -> Result<Answer, Error>
     where
         B: http_body::Body<Data = Bytes>,
         B::Error: Into<BoxError>,
     {
         match route {
             Route::Predict => {
-                let (model, deadline) = self.admit(head, started)?;
-                let body = self.bodies.read(&head.headers, body, deadline).await?;
+                let (model, deadline) = self.admit(call)?;
+                let body = self.bodies.read(&call.head.headers, body, deadline).await?;
                 let _slot = self.slots.enter().ok_or_else(|| self.full())?;
-                self.predict(model, &body, deadline, id).await
+                self.predict(model, &body, deadline, call).await
             }
             Route::Infer { model: name } => {
-                let (model, deadline) = self.admit(head, started)?;
+                let (model, deadline) = self.admit(call)?;
                 check_name(model, name)?;
-                let body = self.bodies.read(&head.headers, body, deadline).await?;
+                let body = self.bodies.read(&call.head.headers, body, deadline).await?;
                 let _slot = self.slots.enter().ok_or_else(|| self.full())?;
-                self.infer(model, &body, deadline, id).await
+                self.infer(model, &body, deadline, call).await
             }
             Route::Live => Answer::json(&serde_json::json!({"live": true})),
             Route::Ready => match self.phase() {
@@ -282,7 +276,7 @@ impl<F: Function> Service<F> {
     }
 
     /// Checks all that can be checked before the body is read; returns the model and the deadline.
-    fn admit(&self, head: &request::Parts, started: Instant) -> Result<(&Model, Instant), Error> {
+    fn admit(&self, call: &Call<'_>) -> Result<(&Model, Instant), Error> {
         let model = self.model()?;
         if self.phase() == Phase::Draining {
             return Err(draining());
@@ -291,7 +285,7 @@ impl<F: Function> Service<F> {
             let media = text.split(';').next().unwrap_or_default().trim();
             media.eq_ignore_ascii_case("application/json") || media.to_ascii_lowercase().ends_with("+json")
         };
-        match head.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
+        match call.head.headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default()) {
             Some(text) if json(text) => {}
             Some(text) => {
                 let detail = format!("content-type is `{text}`, send application/json");
@@ -302,7 +296,7 @@ impl<F: Function> Service<F> {
                 return Err(Error::new(ErrorKind::UnsupportedMediaType, detail));
             }
         }
-        Ok((model, started + self.time_allowed(&head.headers)?))
+        Ok((model, call.started + self.time_allowed(&call.head.headers)?))
     }
 
     /// Returns how long the request may take: the client's `X-Deadline-Ms`, or our own limit if shorter.

@@ -47,6 +47,8 @@ Settings (environment):
   DROVER_CPU             cores that this process may use (from Nomad or the control group)
   DROVER_CACHE_DIR       where ONNX Runtime is kept
   DROVER_LOG             log filter, e.g. debug (info)
+  DROVER_LOG_INPUTS      inputs in the log: off, sample or all (off)
+  DROVER_GELF            a Graylog that gets the log too, e.g. udp://graylog:12201
   ORT_DYLIB_PATH         an ONNX Runtime of your own
   ORT_DISABLE_TELEMETRY  keeps ONNX Runtime from telling its makers what it does (1)
   MIMALLOC_PURGE_DELAY   when free memory goes back to the machine, ms (0)
@@ -75,7 +77,6 @@ pub fn main<F: Function>() -> ExitCode {
     if argument.is_none() {
         become_set();
     }
-    log::start();
     let config = match Config::read(&Env) {
         Ok(config) => config,
         Err(wrong) => {
@@ -83,6 +84,7 @@ pub fn main<F: Function>() -> ExitCode {
             return ExitCode::from(EXIT_BAD_CONFIG);
         }
     };
+    log::start(F::NAME, &config);
     let done = match argument {
         None => serve::<F>(config),
         Some("--print-config") => {
@@ -95,13 +97,15 @@ pub fn main<F: Function>() -> ExitCode {
         }
         Some(other) => return usage(F::NAME, &format!("no option `{other}`")),
     };
-    match done {
+    let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             tracing::error!("{why}");
             ExitCode::FAILURE
         }
-    }
+    };
+    drover_telemetry::flush();
+    code
 }
 
 /// Becomes this program anew with what of [`ENVIRONMENT`] is not set: a process may not change its own environment

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use drover_core::{ErrorKind, FieldError, Problem, RequestId};
+use drover_core::{ErrorKind, FieldError, Problem};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -15,6 +15,7 @@ use crate::Model;
 use crate::batch::Answered;
 use crate::error::Error;
 use crate::function::Function;
+use crate::log::Call;
 use crate::schema::{self, Field, Kind};
 
 #[derive(Deserialize)]
@@ -78,7 +79,7 @@ impl<F: Function> Service<F> {
         model: &Model,
         body: &[u8],
         deadline: Instant,
-        id: &RequestId,
+        call: &Call<'_>,
     ) -> Result<Answer, Error> {
         let request: InferRequest = serde_json::from_slice(body).map_err(|e| match e.classify() {
             serde_json::error::Category::Data => {
@@ -88,9 +89,10 @@ impl<F: Function> Service<F> {
         })?;
         let fields = &self.decoder.schema().fields;
         let rows = rows(fields, &request.inputs)?;
+        let inputs = self.log.inputs(|| rows.iter().map(Value::to_string).collect());
         let rows = self.decoder.decode_values::<F::Request>(rows).map_err(|e| relocate(e, &request.inputs))?;
         let Answered { rows, queued, inference } = self.queue.run(rows, deadline).await?;
-        self.count(&rows);
+        self.note(model, call, &rows, &inputs);
         let mut outputs = outputs(&rows)?;
         if let Some(wanted) = &request.outputs {
             outputs = choose(outputs, wanted)?;
@@ -98,7 +100,7 @@ impl<F: Function> Service<F> {
         let answer = json!({
             "model_name": model.name(),
             "model_version": model.version(),
-            "id": request.id.as_deref().unwrap_or(id.as_str()),
+            "id": request.id.as_deref().unwrap_or(call.id.as_str()),
             "outputs": outputs,
         });
         Answer::json(&answer).map(|answer| answer.with_timing(queued, inference))

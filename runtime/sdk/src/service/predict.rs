@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use drover_core::RequestId;
 use serde::Serialize;
 
 use super::{Answer, Service};
@@ -11,6 +10,7 @@ use crate::batch::Answered;
 use crate::decode::Rows;
 use crate::error::Error;
 use crate::function::{Function, Response};
+use crate::log::Call;
 
 /// One row's answer, with what joins it to its request and its model.
 #[derive(Serialize)]
@@ -28,15 +28,16 @@ impl<F: Function> Service<F> {
         model: &Model,
         body: &[u8],
         deadline: Instant,
-        id: &RequestId,
+        call: &Call<'_>,
     ) -> Result<Answer, Error> {
+        let inputs = self.log.inputs(|| texts(body));
         let (rows, one) = match self.decoder.decode::<F::Request>(body)? {
             Rows::One(row) => (vec![row], true),
             Rows::Many(rows) => (rows, false),
         };
         let Answered { rows, queued, inference } = self.queue.run(rows, deadline).await?;
-        self.count(&rows);
-        let row = |answer| Row { answer, model_version: model.version(), request_id: id.as_str() };
+        self.note(model, call, &rows, &inputs);
+        let row = |answer| Row { answer, model_version: model.version(), request_id: call.id.as_str() };
         let answer = match rows.as_slice() {
             [only] if one => Answer::json(&row(only)),
             many => Answer::json(&many.iter().map(row).collect::<Vec<_>>()),
@@ -44,10 +45,22 @@ impl<F: Function> Service<F> {
         answer.map(|answer| answer.with_timing(queued, inference))
     }
 
-    /// Counts the classes that were predicted.
-    pub(super) fn count(&self, rows: &[F::Response]) {
-        for class in rows.iter().filter_map(Response::class) {
-            self.metrics.prediction(class);
+    /// Counts and logs what was predicted.
+    pub(super) fn note(&self, model: &Model, call: &Call<'_>, rows: &[F::Response], inputs: &[String]) {
+        for (index, row) in rows.iter().enumerate() {
+            let class = row.class();
+            if let Some(class) = class {
+                self.metrics.prediction(class);
+            }
+            self.log.prediction(model, call, class, inputs.get(index).map(String::as_str));
         }
+    }
+}
+
+/// Returns the text of each row of a body that the decoder has yet to accept.
+fn texts(body: &[u8]) -> Vec<String> {
+    match serde_json::from_slice::<Vec<serde_json::Value>>(body) {
+        Ok(rows) => rows.iter().map(ToString::to_string).collect(),
+        Err(_) => vec![String::from_utf8_lossy(body).into_owned()],
     }
 }

@@ -11,6 +11,7 @@ mod drain;
 mod errors;
 mod infer;
 mod limits;
+mod log;
 mod pages;
 mod predict;
 mod probe;
