@@ -198,6 +198,9 @@ pub(crate) struct Up {
     /// Build a function again when its source changes, and replace its instances one by one.
     #[arg(long, conflicts_with = "no_build")]
     pub(crate) watch: bool,
+    /// Start Prometheus too, and Grafana, where they are installed, with the files in grafana/.
+    #[arg(long)]
+    pub(crate) observe: bool,
     /// Do not show what the instances write.
     #[arg(short, long)]
     pub(crate) quiet: bool,

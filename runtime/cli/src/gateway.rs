@@ -48,6 +48,9 @@ pub(crate) async fn gateway(args: &GatewayArgs) -> anyhow::Result<ExitCode> {
         Ok(tls) => tls,
         Err(e) => return Ok(bad_config(&e)),
     };
+    if let Err(why) = drover_telemetry::start("drover-gateway", None) {
+        return Ok(bad_config(&why));
+    }
     let mut signals = Signals::new()?;
     let listeners = config.listen.iter().map(|address| listen(*address)).collect::<anyhow::Result<Vec<_>>>()?;
     let engine = Engine::start(&config).await?;

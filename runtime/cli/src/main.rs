@@ -47,10 +47,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours);
     let gelf = graylog(&cli.command)?;
     tracing_subscriber::registry().with(filter).with(lines.without_time()).with(gelf).init();
+    // What speaks HTTP here may speak TLS, and chooses no library for it by itself.
+    let _chosen_before = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
     let done = runtime.block_on(async {
         let place = cli.place;
-        match cli.command {
+        let done = match cli.command {
             Command::Up(up) => up::up(up, &place).await,
             Command::Gateway(gateway) => gateway::gateway(&gateway).await,
             Command::Feedback(args) => feedback::feedback(&args).await,
@@ -70,7 +72,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 Ok(ExitCode::SUCCESS)
             }
             Command::Launch(_) => Ok(ExitCode::FAILURE),
-        }
+        };
+        drover_telemetry::finish().await;
+        done
     });
     drover_telemetry::flush();
     // A read of the terminal's input or the like must not hold the exit back.

@@ -4,6 +4,7 @@ mod build;
 mod example;
 mod feedback;
 mod jobs;
+mod observe;
 mod terminal;
 mod watch;
 
@@ -28,6 +29,7 @@ use crate::control::print;
 use crate::signals::Signals;
 use feedback::Feedback;
 use jobs::Plan;
+use observe::Observers;
 use terminal::Terminal;
 
 /// How long a replaced instance may take until it is ready.
@@ -56,6 +58,7 @@ pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
             () = signals.next() => return Ok(ExitCode::FAILURE),
         }
     }
+    drover_telemetry::start("drover-gateway", None).map_err(anyhow::Error::msg)?;
     let feedback = Feedback::start(args.feedback.as_deref(), &place.state_dir).await?;
     let launcher = Launcher { program: std::env::current_exe()?, args: vec!["launch".into()] };
     let engine = Arc::new(LocalEngine::start(Settings { state_dir: place.state_dir.clone(), launcher })?);
@@ -81,6 +84,12 @@ pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
         stop: stop.clone(),
     })?;
     let server = tokio::spawn(drover_gateway::serve(vec![listener], None, gateway, stop.clone()));
+    let observers = match args.observe {
+        true => {
+            Observers::start(address, &place.state_dir, terminal).map_err(|e| terminal.warn(&format!("{e:#}"))).ok()
+        }
+        false => None,
+    };
     let url = format!("http://{address}");
     let welcome = tokio::spawn(welcome(Arc::clone(&engine), url, names));
     let watching = if args.watch { Some(watch::start(plan.functions, Arc::clone(&engine), terminal)?) } else { None };
@@ -96,6 +105,9 @@ pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
         let served = server.await;
         feedback.stop().await;
         engine.shut_down().await;
+        if let Some(observers) = observers {
+            observers.stop().await;
+        }
         served
     };
     tokio::pin!(drain);

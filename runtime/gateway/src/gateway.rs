@@ -151,6 +151,7 @@ impl Gateway {
                 lane.metrics.first_byte.record(elapsed);
                 lane.metrics.queue.record(times.queue());
                 lane.metrics.upstream.record(times.upstream());
+                times.finish_trace(status, lane.function.as_str(), &id, kind);
             }
             None => self.metrics.other(status, kind),
         }
@@ -211,6 +212,7 @@ impl Gateway {
         times: &Times,
     ) -> Result<Response<Body>, Error> {
         let (mut head, body) = request.into_parts();
+        times.trace(&mut head.headers);
         let grant = if self.access.is_open() {
             None
         } else {

@@ -9,6 +9,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// The header that says how many milliseconds the client still waits.
 pub(crate) const DEADLINE: HeaderName = HeaderName::from_static("x-deadline-ms");
 
+/// The header that makes a request part of a trace (W3C Trace Context).
+pub(crate) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The header that says where the time went.
 pub(crate) const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 

@@ -1,9 +1,14 @@
 //! Where the time of one request went.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use http::HeaderValue;
+use drover_core::RequestId;
+use drover_telemetry::Trace;
+use http::{HeaderMap, HeaderValue};
+
+use crate::headers::TRACEPARENT;
 
 /// Where the time of one request went; noted from wherever the request is.
 #[derive(Debug)]
@@ -12,24 +17,54 @@ pub(crate) struct Times {
     queue_us: AtomicU64,
     upstream_us: AtomicU64,
     is_cold: AtomicBool,
+    /// The request's part of a trace, if traces are sent.
+    trace: OnceLock<Box<Trace>>,
 }
 
 impl Times {
     /// Begins now.
     pub(crate) fn new(started: Instant) -> Self {
         let nothing = || AtomicU64::new(0);
-        Self { started, queue_us: nothing(), upstream_us: nothing(), is_cold: AtomicBool::new(false) }
+        let is_cold = AtomicBool::new(false);
+        Self { started, queue_us: nothing(), upstream_us: nothing(), is_cold, trace: OnceLock::new() }
+    }
+
+    /// Begins the request's part of a trace, if traces are sent, and puts what is sent on below it.
+    pub(crate) fn trace(&self, headers: &mut HeaderMap) {
+        if let Some(trace) = Trace::begin("gateway", headers, self.started) {
+            if let Some(parent) = trace.traceparent() {
+                headers.insert(TRACEPARENT, parent);
+            }
+            let _once_for_a_request = self.trace.set(trace);
+        }
+    }
+
+    /// Ends it, once the head of the answer is known.
+    pub(crate) fn finish_trace(self, status: u16, function: &str, id: &RequestId, kind: &str) {
+        if let Some(trace) = self.trace.into_inner() {
+            trace.end(status, &[("function", function), ("request_id", id.as_str()), ("kind", kind)]);
+        }
     }
 
     /// Adds a wait for a slot; `cold` if there was no instance.
     pub(crate) fn queued(&self, took: Duration, is_cold: bool) {
         self.queue_us.fetch_add(us(took), Ordering::Relaxed);
         self.is_cold.fetch_or(is_cold, Ordering::Relaxed);
+        self.stage(if is_cold { "wake" } else { "queue" }, took);
     }
 
     /// Adds an attempt, from its begin to the head of the answer.
     pub(crate) fn sent(&self, took: Duration) {
         self.upstream_us.fetch_add(us(took), Ordering::Relaxed);
+        self.stage("forward", took);
+    }
+
+    /// Adds a stage that ends now to the trace.
+    fn stage(&self, name: &'static str, took: Duration) {
+        if let Some(trace) = self.trace.get() {
+            let now = Instant::now();
+            trace.stage(name, now.checked_sub(took).unwrap_or(now), now);
+        }
     }
 
     /// Returns the wait for a slot.

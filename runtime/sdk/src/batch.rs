@@ -24,6 +24,7 @@ pub const INLINE_MAX: Duration = Duration::from_micros(500);
 /// The answers to the rows of one request, and where its time went.
 pub(crate) struct Answered<R> {
     pub(crate) rows: Vec<R>,
+    pub(crate) queued_at: Instant,
     pub(crate) queued: Duration,
     pub(crate) inference: Duration,
 }
@@ -133,7 +134,7 @@ impl<F: Function> Worker<F> {
         for mut job in batch {
             let queued = started - job.queued_at;
             self.metrics.queue_wait.record(queued);
-            parts.push((job.rows.len(), queued, job.reply));
+            parts.push((job.rows.len(), job.queued_at, job.reply));
             rows.append(&mut job.rows);
         }
         let results = match self.predict(&rows) {
@@ -143,9 +144,10 @@ impl<F: Function> Worker<F> {
         };
         let inference = started.elapsed();
         let mut results = results.into_iter();
-        for (n, queued, reply) in parts {
+        for (n, queued_at, reply) in parts {
             let own = collect(results.by_ref().take(n));
-            let _ = reply.send(own.map(|rows| Answered { rows, queued, inference }));
+            let queued = started - queued_at;
+            let _ = reply.send(own.map(|rows| Answered { rows, queued_at, queued, inference }));
         }
     }
 

@@ -1,13 +1,14 @@
 //! What an instance says: lines on standard error, JSON when nobody looks and readable text on a terminal; and the
 //! same for Graylog, where every prediction is kept, since nothing cuts a storm short there but the queue's end.
 
+use std::borrow::Cow;
 use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use drover_core::throttle::Throttle;
 use drover_core::{RequestId, trace};
-use drover_telemetry::Gelf;
+use drover_telemetry::{Gelf, Trace};
 use http::request;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -72,11 +73,26 @@ pub(crate) struct Call<'a> {
     pub(crate) id: &'a RequestId,
     /// When its head had come.
     pub(crate) started: Instant,
+    /// Its part of a trace, if traces are sent.
+    pub(crate) trace: Option<&'a Trace>,
 }
 
 impl Call<'_> {
-    fn trace_id(&self) -> Option<&str> {
-        self.head.headers.get("traceparent")?.to_str().ok().and_then(trace::trace_id)
+    /// Says where the time went, until the model had answered.
+    pub(crate) fn stages(&self, queued_at: Instant, queued: Duration, inference: Duration) {
+        let Some(trace) = self.trace else { return };
+        let inferred_at = queued_at + queued;
+        trace.stage("decode", self.started, queued_at);
+        trace.stage("queue", queued_at, inferred_at);
+        trace.stage("inference", inferred_at, inferred_at + inference);
+    }
+
+    fn trace_id(&self) -> Option<Cow<'_, str>> {
+        if let Some(trace) = self.trace {
+            return Some(trace.id().into());
+        }
+        let header = self.head.headers.get("traceparent")?.to_str().ok()?;
+        trace::trace_id(header).map(Cow::from)
     }
 }
 
@@ -112,6 +128,7 @@ impl Log {
             return;
         }
         let labels = model.labels();
+        let trace_id = call.trace_id();
         // Two events that differ in their target only, which must be known where the event is.
         macro_rules! say {
             ($target:expr) => {
@@ -123,7 +140,7 @@ impl Log {
                     score = class.map(|class| (f64::from(class.confidence) * 1e6).round() / 1e6),
                     took_us = micros(now - call.started),
                     request_id = call.id.as_str(),
-                    trace_id = call.trace_id(),
+                    trace_id = trace_id.as_deref(),
                     model_version = model.version(),
                     input,
                     left_out,
@@ -149,7 +166,7 @@ impl Log {
         tracing::warn!(
             function = self.function,
             request_id,
-            trace_id = call.trace_id(),
+            trace_id = call.trace_id().as_deref(),
             kind,
             detail = error.detail,
             cause = error.private,

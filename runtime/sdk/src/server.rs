@@ -75,6 +75,9 @@ async fn serve<F: Function>(
 ) -> Result<(), ServeError> {
     let started = Instant::now();
     let (service, loader) = assemble::<F>(config, workers)?;
+    if let Err(why) = drover_telemetry::start(F::NAME, service.config().instance.as_deref()) {
+        tracing::warn!("no traces: {why}");
+    }
     let memory_bytes = memory::limit_bytes(env);
     loader.metrics.limits(limit.cores, memory_bytes);
     let config = service.config();
@@ -125,6 +128,7 @@ async fn serve<F: Function>(
         _ = interrupt.recv() => tracing::warn!("told to stop a second time: leaving at once"),
     }
     accepting.abort();
+    drover_telemetry::finish().await;
     Ok(())
 }
 

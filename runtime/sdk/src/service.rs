@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use drover_connection::{Handler, Limits, RequestBody};
 use drover_core::{ErrorKind, Problem, RequestId};
+use drover_telemetry::Trace;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Request, Response, StatusCode, request};
 use http_body_util::Full;
@@ -192,7 +193,8 @@ impl<F: Function> Service<F> {
         let id = id.unwrap_or_else(RequestId::generate);
         let route = Route::find(&head.method, head.uri.path());
         let invocation = matches!(route, Ok(Route::Predict | Route::Infer { .. }));
-        let call = Call { head: &head, id: &id, started };
+        let trace = if invocation { Trace::begin("predict", &head.headers, started) } else { None };
+        let call = Call { head: &head, id: &id, started, trace: trace.as_deref() };
         let result = match route {
             Ok(route) => self.handle(route, &call, body).await,
             Err(error) => Err(error),
@@ -219,6 +221,9 @@ impl<F: Function> Service<F> {
                 refuse(&error, &head, &id)
             }
         };
+        if let Some(trace) = trace {
+            trace.end(response.status().as_u16(), &[("function", F::NAME), ("request_id", id.as_str())]);
+        }
         if self.phase() >= Phase::Leaving {
             // The client's next request is better sent to another instance.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -5,6 +5,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
+use drover_testkit::Graylog;
+
 use crate::running::{Place, eventually};
 
 /// A server that something else runs: answers each connection once.
@@ -26,8 +28,13 @@ struct Running(Child);
 
 impl Running {
     fn start(place: &Place, port: u16) -> Self {
+        Self::start_with(place, port, &[])
+    }
+
+    fn start_with(place: &Place, port: u16, settings: &[(&str, &str)]) -> Self {
         let listen = format!("127.0.0.1:{port}");
         let mut command = place.command(&["gateway", "--config", "gateway.toml", "--listen", &listen]);
+        command.envs(settings.iter().copied());
         Self(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
     }
 
@@ -162,4 +169,20 @@ fn the_settings_that_hold_are_printed_without_secrets() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && text.contains("limits.slots = \"7\" # --set limits.slots\n"), "{text}");
     assert!(text.contains("consul.token = \"<redacted>\"") && !text.contains("s3cret"), "{text}");
+}
+
+#[test]
+fn a_gateway_tells_graylog_what_it_writes() {
+    let (graylog, place) = (Graylog::tcp(), Place::new());
+    let [port, nobody] = drover_testkit::process::free_ports();
+    let config = format!("[functions.legacy]\ninstances = [\"127.0.0.1:{nobody}\"]\n");
+    fs::write(place.dir.path().join("gateway.toml"), config).unwrap();
+    let gateway = Running::start_with(&place, port, &[("DROVER_GELF", &graylog.url), ("DROVER_LOG", "info")]);
+    eventually("the gateway answers", || get(port, "/health"));
+    assert_eq!(get(port, "/functions/legacy/hello"), None);
+    let message = graylog.next("out of service").message;
+    assert_eq!((&message["_service"], &message["_function"]), (&"drover-gateway".into(), &"legacy".into()));
+    assert_eq!(gateway.stop(), Some(0));
+    let wrong = place.command(&["gateway", "--config", "gateway.toml"]).env("DROVER_GELF", "graylog").output().unwrap();
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("DROVER_GELF: `graylog` is not an address"));
 }

@@ -8,6 +8,7 @@
 
 mod faults;
 mod gateway;
+mod observe;
 #[path = "../../../engine/tests/it/probe.rs"]
 mod probe;
 mod running;

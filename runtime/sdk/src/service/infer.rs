@@ -91,7 +91,8 @@ impl<F: Function> Service<F> {
         let rows = rows(fields, &request.inputs)?;
         let inputs = self.log.inputs(|| rows.iter().map(Value::to_string).collect());
         let rows = self.decoder.decode_values::<F::Request>(rows).map_err(|e| relocate(e, &request.inputs))?;
-        let Answered { rows, queued, inference } = self.queue.run(rows, deadline).await?;
+        let Answered { rows, queued_at, queued, inference } = self.queue.run(rows, deadline).await?;
+        call.stages(queued_at, queued, inference);
         self.note(model, call, &rows, &inputs);
         let mut outputs = outputs(&rows)?;
         if let Some(wanted) = &request.outputs {

@@ -35,7 +35,8 @@ impl<F: Function> Service<F> {
             Rows::One(row) => (vec![row], true),
             Rows::Many(rows) => (rows, false),
         };
-        let Answered { rows, queued, inference } = self.queue.run(rows, deadline).await?;
+        let Answered { rows, queued_at, queued, inference } = self.queue.run(rows, deadline).await?;
+        call.stages(queued_at, queued, inference);
         self.note(model, call, &rows, &inputs);
         let row = |answer| Row { answer, model_version: model.version(), request_id: call.id.as_str() };
         let answer = match rows.as_slice() {
