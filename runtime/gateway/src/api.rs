@@ -1,9 +1,10 @@
-//! The control API, which the commands of `drover` use.
+//! The control API, which the commands of `drover` and the console use.
 
 use std::convert::Infallible;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use drover_connection::RequestBody;
 use drover_core::{ErrorKind, FunctionName};
 use drover_engine::{FunctionStatus, LogQuery, Resize, SchedulerError, Size};
@@ -98,6 +99,7 @@ impl Gateway {
             ["decisions"] if get => Ok(json(&self.decisions.all())),
             ["events"] if get => Ok(self.listen()),
             ["feedback", ..] => self.verdicts(below, request).await,
+            ["live"] if get => Ok(self.look()),
             ["sd"] if get => Ok(json(&self.targets(&request, client.is_tls))),
             ["stop"] if post => {
                 self.stop.cancel();
@@ -106,7 +108,7 @@ impl Gateway {
             ["functions"]
             | ["functions", _]
             | ["functions", _, "logs" | "scale" | "resize" | "stop"]
-            | ["instances" | "decisions" | "events" | "sd" | "stop"] => {
+            | ["instances" | "decisions" | "events" | "live" | "sd" | "stop"] => {
                 let detail = format!("/api/{below} does not take {}", request.method());
                 Err(Error::new(ErrorKind::MethodNotAllowed, detail))
             }
@@ -115,7 +117,7 @@ impl Gateway {
     }
 
     /// Returns what is known of each function: of those that somebody schedules, and of those that only run.
-    async fn functions(&self) -> Result<Vec<Value>, Error> {
+    pub(crate) async fn functions(&self) -> Result<Vec<Value>, Error> {
         let statuses = self.scheduler.status().await?;
         let mut all: Vec<_> = statuses.iter().map(|status| self.function(&status.function, Some(status))).collect();
         for lane in self.lanes.all() {
@@ -124,6 +126,11 @@ impl Gateway {
             }
         }
         Ok(all)
+    }
+
+    /// Returns what is known of each function while the scheduler cannot be asked.
+    pub(crate) fn known_functions(&self) -> Vec<Value> {
+        self.lanes.all().iter().map(|lane| self.function(&lane.function, None)).collect()
     }
 
     fn function(&self, name: &FunctionName, status: Option<&FunctionStatus>) -> Value {
@@ -146,12 +153,13 @@ impl Gateway {
             "in_flight": load.map_or(0, |load| load.n_inside),
             "waiting": load.map_or(0, |load| load.n_waiting),
             "requests_total": load.map_or(0, |load| load.n_requests),
+            "feedback": lane.as_ref().and_then(|lane| lane.shown().meta.get("feedback").cloned()),
             "trouble": status.and_then(|s| s.trouble.as_ref()),
             "url": format!("/functions/{name}/"),
         })
     }
 
-    fn instances(&self) -> Vec<Value> {
+    pub(crate) fn instances(&self) -> Vec<Value> {
         let snapshot = self.snapshot();
         let all = snapshot.functions.iter().flat_map(|(name, function)| {
             let seats = self.lanes.find(name.as_str()).map(|lane| lane.instances()).unwrap_or_default();
@@ -173,6 +181,13 @@ impl Gateway {
         let texts = self.events.listen().take_until(self.stop.clone().cancelled_owned());
         let first = futures_util::stream::iter([": what happens from now on\n\n".to_owned()]);
         stream(first.chain(texts), "text/event-stream")
+    }
+
+    /// Streams what runs, once a second, and what happens meanwhile, as server-sent events.
+    fn look(&self) -> Response<Body> {
+        let events = self.events.listen().map(Bytes::from);
+        let both = futures_util::stream::select(self.live.listen(), events);
+        stream(both.take_until(self.stop.clone().cancelled_owned()), "text/event-stream")
     }
 
     async fn logs(&self, name: &str, query: &str) -> Result<Response<Body>, Error> {
@@ -229,12 +244,12 @@ impl Gateway {
                 json!({ "name": name.as_str(), "predict": at("predict"), "docs": at("docs"), "openapi": at("openapi.json") })
             })
             .collect();
-        let api = ["/api/functions", "/api/instances", "/api/decisions", "/api/events", "/api/sd"];
+        let api = ["/api/functions", "/api/instances", "/api/decisions", "/api/events", "/api/live", "/api/sd"];
         json(&json!({ "functions": functions, "api": api, "health": "/health", "metrics": "/metrics" }))
     }
 }
 
-fn stream(texts: impl Stream<Item = String> + Send + 'static, content_type: &'static str) -> Response<Body> {
+fn stream<T: Into<Bytes>>(texts: impl Stream<Item = T> + Send + 'static, content_type: &'static str) -> Response<Body> {
     let frames = texts.map(|text| Ok::<_, Infallible>(Frame::data(text.into())));
     let body = StreamBody::new(frames).map_err(|never| match never {}).boxed_unsync();
     let mut response = Response::new(Body::Stream(body));

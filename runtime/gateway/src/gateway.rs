@@ -25,6 +25,7 @@ use crate::headers::{self, REQUEST_ID};
 use crate::hold::Holds;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::route::Route;
 use crate::times::Times;
@@ -40,6 +41,7 @@ pub struct Gateway {
     pub(crate) lanes: Lanes,
     pub(crate) metrics: Metrics,
     pub(crate) events: Events,
+    pub(crate) live: Live,
     pub(crate) decisions: Decisions,
     pub(crate) holds: Holds,
     pub(crate) feedback: Feedback,
@@ -97,6 +99,7 @@ impl Gateway {
             lanes: Lanes::new(settings.clone(), Arc::clone(&wake)),
             metrics: Metrics::new().map_err(|e| BuildError(e.to_string()))?,
             events: Events::default(),
+            live: Live::default(),
             decisions: Decisions::default(),
             holds: Holds::default(),
             feedback: Feedback::new(&settings.feedback),
@@ -188,9 +191,10 @@ impl Gateway {
             Route::Metrics => Ok(self.counters()),
             Route::Live => Ok(self.health()),
             Route::Ready => self.ready(),
-            Route::Index => Ok(self.index()),
+            Route::Front => Ok(self.front(&request)),
+            Route::File(name) => self.file(name, &request),
             Route::Server => Ok(self.server()),
-            Route::Unknown => Err(Error::new(ErrorKind::UnknownRoute, format!("nothing is at `{path}`, see /"))),
+            Route::Unknown => self.page_of(&path, &request),
         }
     }
 

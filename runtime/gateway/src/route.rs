@@ -1,5 +1,7 @@
 //! What a request asks for.
 
+use crate::page::FILES;
+
 /// What a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route<'a> {
@@ -17,8 +19,10 @@ pub(crate) enum Route<'a> {
     Live,
     /// Whether the gateway takes requests.
     Ready,
-    /// What can be found here.
-    Index,
+    /// The console, or what can be found here.
+    Front,
+    /// A file that the console loads, by its name.
+    File(&'a str),
     /// What can be found here, in the words of the Open Inference Protocol.
     Server,
     /// Nothing.
@@ -43,8 +47,11 @@ impl<'a> Route<'a> {
         if let Some(below) = path.strip_prefix("/peer/") {
             return Self::Peer(below);
         }
+        if let Some(name) = path.strip_prefix(FILES) {
+            return Self::File(name);
+        }
         match path {
-            "/" => Self::Index,
+            "/" => Self::Front,
             "/feedback" => Self::Feedback,
             "/v2" | "/v2/" => Self::Server,
             "/metrics" => Self::Metrics,
@@ -77,7 +84,8 @@ mod tests {
     #[test]
     fn paths_and_what_they_ask_for() {
         for (path, route) in [
-            ("/", Route::Index),
+            ("/", Route::Front),
+            ("/console/app.js", Route::File("app.js")),
             ("/health", Route::Live),
             ("/health/ready", Route::Ready),
             ("/metrics", Route::Metrics),

@@ -41,6 +41,7 @@ pub async fn serve(listeners: Vec<TcpListener>, tls: Option<Tls>, gateway: Arc<G
     besides.spawn(Arc::clone(&gateway).follow_catalog(catalog));
     besides.spawn(Arc::clone(&gateway).autoscale(Line::new(tls.as_ref())));
     besides.spawn(watch_over(Arc::clone(&gateway)));
+    besides.spawn(Arc::clone(&gateway).show_live());
 
     let door = Door {
         room: Arc::new(Semaphore::new(gateway.settings.max_connections)),

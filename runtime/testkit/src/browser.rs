@@ -54,7 +54,7 @@ impl Browser {
         let mut command = Command::new("sh");
         command.args(["-c", r#"exec chromium "$@" 3<&0 4>&1 </dev/null >/dev/null 2>&1"#, "chromium"]);
         command.args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe"]);
-        command.args(["--disable-dev-shm-usage", "--no-first-run", "--no-proxy-server"]);
+        command.args(["--disable-dev-shm-usage", "--no-first-run", "--no-proxy-server", "--accept-lang=en-GB"]);
         command.arg(format!("--user-data-dir={}", profile.path().display()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("a shell can be started");
@@ -80,9 +80,7 @@ impl Browser {
             tab.call(&format!("{domain}.enable"), json!({})).await;
         }
         tab.resize(1280, 900).await;
-        let opened = tab.call("Page.navigate", json!({ "url": url })).await;
-        assert!(opened.get("errorText").is_none(), "{url}: {opened}");
-        tab.until("document.readyState === 'complete'").await;
+        tab.go(url).await;
         tab
     }
 
@@ -95,6 +93,16 @@ impl Browser {
 }
 
 impl Tab<'_> {
+    /// Goes to `url` and waits until it is loaded.
+    ///
+    /// # Panics
+    /// If it cannot be loaded.
+    pub async fn go(&self, url: &str) {
+        let opened = self.call("Page.navigate", json!({ "url": url })).await;
+        assert!(opened.get("errorText").is_none(), "{url}: {opened}");
+        self.until("document.readyState === 'complete'").await;
+    }
+
     /// Returns what `script` evaluates to, once it is there if it is a promise.
     ///
     /// # Panics
@@ -166,15 +174,35 @@ impl Tab<'_> {
         self.call("Input.insertText", json!({ "text": text })).await;
     }
 
+    /// Presses a key, by its name such as `Tab`, `Enter` or `ArrowRight`.
+    ///
+    /// # Panics
+    /// If it is none of those.
+    pub async fn press(&self, key: &str) {
+        let (code, text) = match key {
+            "Tab" => (9, ""),
+            "Enter" => (13, "\r"),
+            "ArrowLeft" => (37, ""),
+            "ArrowRight" => (39, ""),
+            _ => panic!("the key {key} is not known here"),
+        };
+        for kind in ["keyDown", "keyUp"] {
+            let text = if kind == "keyDown" { text } else { "" };
+            let event = json!({ "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text });
+            self.call("Input.dispatchKeyEvent", event).await;
+        }
+    }
+
     /// Makes the window so many points wide and high.
     pub async fn resize(&self, width: u32, height: u32) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.call("Emulation.setDeviceMetricsOverride", size).await;
     }
 
-    /// Makes the page believe that the person wants `scheme`: `dark` or `light`.
+    /// Makes the page believe that the person wants `scheme`, `dark` or `light`, and nothing that moves.
     pub async fn prefer(&self, scheme: &str) {
-        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        let wishes = [("prefers-color-scheme", scheme), ("prefers-reduced-motion", "reduce")];
+        let features = json!({ "features": wishes.map(|(name, value)| json!({ "name": name, "value": value })) });
         self.call("Emulation.setEmulatedMedia", features).await;
     }
 

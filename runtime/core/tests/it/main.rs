@@ -34,8 +34,9 @@ fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir)? {
         let (name, path) = entry.map(|e| (e.file_name(), e.path()))?;
-        let is_ours =
-            |name: &str| name == ".ci" || !(name.starts_with('.') || name == "target" || name == "__pycache__");
+        let is_ours = |name: &str| {
+            name == ".ci" || !(name.starts_with('.') || ["target", "__pycache__", "node_modules"].contains(&name))
+        };
         if !name.to_str().is_some_and(is_ours) {
             continue;
         }

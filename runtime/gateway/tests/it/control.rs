@@ -23,7 +23,7 @@ async fn functions_and_instances_are_listed() {
     assert_eq!(before, r#"[{"name":"penguins","engine":"local","size":null,"count":1,"held_s":null,"wanted":1,"#);
     let rest = concat!(
         r#"s, to 0 after 60s","min":0,"max":5,"scales":false,"n_ready":1,"n_instances":1,"in_flight":0,"#,
-        r#""waiting":0,"requests_total":0,"trouble":null,"url":"/functions/penguins/"}]"#
+        r#""waiting":0,"requests_total":0,"feedback":null,"trouble":null,"url":"/functions/penguins/"}]"#
     );
     assert!(after.ends_with(rest), "{after}");
     let (_, _, one) = house.get("/api/functions/penguins").await;

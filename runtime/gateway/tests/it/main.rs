@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod console;
 mod control;
 mod feedback;
 mod forward;

@@ -1,0 +1,12 @@
+//! The console as a person uses it: a real Chromium before a real `drover up` with the functions of this checkout.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "clippy sees the functions that tests share as production code"
+)]
+
+mod house;
+mod looks;
+mod steer;
+mod try_it;
