@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::process::{Process, free_ports, installed};
-use crate::{client, eventually};
+use crate::{checkout, client, eventually};
 
 /// What an agent of tests says besides: its figures, as `consul/server.hcl` has them.
 const DEV: &str = "disable_update_check = true\n\
@@ -22,6 +22,8 @@ pub struct Consul {
     pub url: String,
     /// Where other agents join it.
     lan: u16,
+    /// Where servers answer agents; all of a cluster have the same.
+    rpc: u16,
     command: Vec<String>,
     process: Option<Process>,
     dir: TempDir,
@@ -47,26 +49,27 @@ impl Consul {
     /// # Panics
     /// If Consul is there, but does not start.
     pub async fn start() -> Option<Self> {
-        Self::agent(&["-dev", "-log-level", "warn", "-hcl", DEV]).await
+        Self::agent(&["-dev", "-log-level", "warn", "-hcl", DEV], None).await
     }
 
-    /// Starts an agent as `config` says, joined to `server`, and waits until it knows a leader.
+    /// Starts an agent as the files `configs` say, joined to `server`, and waits until it knows a leader.
     ///
     /// # Panics
     /// As [`Consul::start`].
-    pub async fn from_file(config: &Path, server: Option<&Self>) -> Option<Self> {
-        let config = config.display().to_string();
-        let mut args = vec!["-config-file".to_owned(), config];
+    pub async fn from_files(configs: &[&Path], server: Option<&Self>) -> Option<Self> {
+        let file = |config: &&Path| ["-config-file".to_owned(), config.display().to_string()];
+        let mut args: Vec<String> = configs.iter().flat_map(file).collect();
         if let Some(server) = server {
             args.extend(["-retry-join".to_owned(), format!("127.0.0.1:{}", server.lan)]);
         }
-        Self::agent(&args.iter().map(String::as_str).collect::<Vec<_>>()).await
+        Self::agent(&args.iter().map(String::as_str).collect::<Vec<_>>(), server).await
     }
 
-    async fn agent(args: &[&str]) -> Option<Self> {
+    async fn agent(args: &[&str], server: Option<&Self>) -> Option<Self> {
         let program = installed("consul")?;
         let dir = TempDir::new().unwrap_or_else(|e| panic!("no temporary directory: {e}"));
         let [http, rpc, lan] = free_ports();
+        let rpc = server.map_or(rpc, |server| server.rpc);
         let mut command = vec![program.display().to_string(), "agent".into()];
         let mut add = |args: &[&str]| command.extend(args.iter().map(|&arg| arg.to_owned()));
         add(args);
@@ -76,7 +79,7 @@ impl Consul {
             add(&[option, &port.to_string()]);
         }
         add(&["-node", &format!("node-{http}"), "-data-dir", &dir.path().join("data").display().to_string()]);
-        let mut consul = Self { url: format!("http://127.0.0.1:{http}"), lan, command, process: None, dir };
+        let mut consul = Self { url: format!("http://127.0.0.1:{http}"), lan, rpc, command, process: None, dir };
         consul.start_again().await;
         Some(consul)
     }
@@ -84,6 +87,61 @@ impl Consul {
     /// Ends Consul; nobody answers at its address then.
     pub fn stop(&mut self) {
         self.process = None;
+    }
+
+    /// Ends Consul as a power cut would: it says goodbye to nobody.
+    ///
+    /// # Panics
+    /// If it has ended before.
+    pub fn kill(&mut self) {
+        self.process.take().expect("it runs").signal("KILL");
+    }
+
+    /// Runs the command `consul` with `args` and a token, and returns the JSON that it prints, if it does.
+    ///
+    /// # Errors
+    /// What it says if it fails.
+    ///
+    /// # Panics
+    /// If it cannot be run.
+    pub fn run(&self, token: &str, args: &[&str]) -> Result<Value, String> {
+        let mut command = Command::new("consul");
+        command.args(args).env("CONSUL_HTTP_ADDR", self.address()).env("CONSUL_HTTP_TOKEN", token);
+        let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        match output.status.success() {
+            true => Ok(serde_json::from_slice(&output.stdout).unwrap_or_default()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+
+    /// Makes the token that may do everything.
+    ///
+    /// # Panics
+    /// If it does not ask for tokens, or has given that one away.
+    #[must_use]
+    pub fn first_token(&self) -> String {
+        let token = self.run("", &["acl", "bootstrap", "-format=json"]).unwrap_or_else(|why| panic!("{why}"));
+        token["SecretID"].as_str().expect("a token").to_owned()
+    }
+
+    /// Makes a policy as `consul/policies` has it, and returns a token with it.
+    ///
+    /// # Panics
+    /// If `master` may not do that.
+    #[must_use]
+    pub fn token(&self, master: &str, policy: &str) -> String {
+        let rules = format!("@{}", checkout().join(format!("consul/policies/{policy}.hcl")).display());
+        let create = ["acl", "policy", "create", "-format=json", "-name", policy, "-rules", &rules];
+        self.run(master, &create).unwrap_or_else(|why| panic!("{policy}: {why}"));
+        let token = self.run(master, &["acl", "token", "create", "-format=json", "-policy-name", policy]);
+        token.unwrap_or_else(|why| panic!("{policy}: {why}"))["SecretID"].as_str().expect("a token").to_owned()
+    }
+
+    /// Gives the agent a token for what it does of its own accord.
+    pub async fn takes_token(&self, master: &str, token: &str) {
+        let set = ["acl", "set-agent-token", "agent", token];
+        eventually("the agent takes its token", Duration::from_secs(60), || async { self.run(master, &set).ok() })
+            .await;
     }
 
     /// Deletes what a Consul that was stopped kept: the services of its agent.

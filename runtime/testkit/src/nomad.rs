@@ -12,7 +12,7 @@ use crate::process::{Process, free_ports, installed};
 use crate::{Consul, client, eventually};
 
 /// The header that a token comes in.
-const TOKEN: &str = "x-nomad-token";
+pub(crate) const TOKEN: &str = "x-nomad-token";
 
 /// Whether everybody is asked for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl Nomad {
 }
 
 /// Waits until Nomad gives away the token that may do everything.
-async fn first_token(url: &str) -> String {
+pub(crate) async fn first_token(url: &str) -> String {
     let bootstrap = format!("{url}/v1/acl/bootstrap");
     eventually("nomad gives its first token", Duration::from_secs(60), || async {
         let answer: Value = client().post(&bootstrap).send().await.ok()?.json().await.ok()?;

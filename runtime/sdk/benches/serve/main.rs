@@ -18,6 +18,7 @@
 
 mod batch;
 mod connections;
+mod cost;
 mod memory;
 mod prepare;
 mod server;
@@ -32,7 +33,7 @@ use drover_testkit::bench::{self, Options, Result, machine};
 use crate::prepare::Prepared;
 
 fn main() -> ExitCode {
-    bench::main(&["throughput", "python", "memory", "connections", "start", "batch"], measure)
+    bench::main(&["throughput", "python", "memory", "connections", "start", "batch", "cost"], measure)
 }
 
 async fn measure(options: &Options) -> Result<Report> {
@@ -46,6 +47,7 @@ async fn measure(options: &Options) -> Result<Report> {
             "python" => throughput::against_python(&prepared, &options.plan, &mut report).await,
             "memory" => memory::measure(&prepared, &options.plan, &mut report).await,
             "connections" => connections::measure(&prepared, &options.plan, &mut report).await,
+            "cost" => cost::measure(&prepared, &options.plan, &mut report).await,
             "start" => start::measure(&prepared, &options.plan, &mut report).await,
             _ => batch::measure(&prepared, &options.plan, &mut report).await,
         };

@@ -16,6 +16,7 @@ pub(crate) const BATCH_ROWS: usize = 32;
 const PEERS: [&str; 3] = ["fastapi==0.165.0", "uvicorn[standard]==0.54.0", "pydantic==2.14.3"];
 
 /// A function that was built.
+#[derive(Clone)]
 pub(crate) struct Function {
     pub(crate) name: &'static str,
     pub(crate) binary: PathBuf,

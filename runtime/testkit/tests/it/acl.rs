@@ -1,11 +1,7 @@
 //! The policies of Consul and Nomad: enough for each, and no more.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
 use drover_engine::cluster::{Cluster as Engine, Endpoint, Settings};
 use drover_engine::{Catalog, LogQuery, Peers, Scheduler as _};
-use drover_testkit::process::on_path;
 use drover_testkit::{Consul, Nomad, built, checkout, client, eventually};
 use serde_json::{Value, json};
 
@@ -16,20 +12,12 @@ use crate::cluster::READY;
 async fn with_the_tokens_of_the_policies_a_function_is_found() {
     let Some(program) = Nomad::installed() else { return };
     let config = checkout().join("consul");
-    let Some(server) = Consul::from_file(&config.join("server.hcl"), None).await else { return };
-    let master = consul(&server, "", &["acl", "bootstrap", "-format=json"]);
-    let master = master["SecretID"].as_str().unwrap();
-    let token = |policy: &str| {
-        let rules = format!("@{}", config.join("policies").join(format!("{policy}.hcl")).display());
-        consul(&server, master, &["acl", "policy", "create", "-format=json", "-name", policy, "-rules", &rules]);
-        let token = consul(&server, master, &["acl", "token", "create", "-format=json", "-policy-name", policy]);
-        token["SecretID"].as_str().unwrap().to_owned()
-    };
-    let (agent, nomad, gateway) = (token("agent"), token("nomad"), token("gateway"));
-    let Some(beside_nomad) = Consul::from_file(&config.join("agent.hcl"), Some(&server)).await else { return };
+    let Some(server) = Consul::from_files(&[&config.join("server.hcl")], None).await else { return };
+    let master = server.first_token();
+    let [agent, nomad, gateway] = ["agent", "nomad", "gateway"].map(|policy| server.token(&master, policy));
+    let Some(beside_nomad) = Consul::from_files(&[&config.join("agent.hcl")], Some(&server)).await else { return };
     for consul in [&server, &beside_nomad] {
-        let set = ["acl", "set-agent-token", "agent", &agent];
-        eventually("the agent takes its token", READY, || async { run(consul, master, &set).ok() }).await;
+        consul.takes_token(&master, &agent).await;
     }
 
     let url = beside_nomad.url.clone();
@@ -112,22 +100,4 @@ async fn nomad_token(nomad: &Nomad, name: &str, rules: &str) -> String {
     post(&format!("/v1/acl/policy/{name}"), json!({"Name": name, "Rules": rules})).await;
     let token = post("/v1/acl/token", json!({"Name": name, "Type": "client", "Policies": [name]})).await;
     token["SecretID"].as_str().unwrap().to_owned()
-}
-
-#[track_caller]
-fn consul(server: &Consul, token: &str, args: &[&str]) -> Value {
-    let text = run(server, token, args).unwrap_or_else(|why| panic!("consul {args:?}: {why}"));
-    serde_json::from_str(&text).unwrap()
-}
-
-fn run(server: &Consul, token: &str, args: &[&str]) -> Result<String, String> {
-    let program: PathBuf = on_path("consul").unwrap_or_else(|| Path::new("consul").into());
-    let mut command = Command::new(program);
-    command.args(args).env("CONSUL_HTTP_ADDR", server.address()).env("CONSUL_HTTP_TOKEN", token);
-    let output = command.output().map_err(|e| e.to_string())?;
-    if output.status.success() {
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    } else {
-        Err(String::from_utf8_lossy(&output.stderr).into_owned())
-    }
 }

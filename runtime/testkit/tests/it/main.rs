@@ -17,6 +17,7 @@ mod faults;
 mod leader;
 mod limits;
 mod loadgen;
+mod machines;
 mod observe;
 mod release;
 mod rules;

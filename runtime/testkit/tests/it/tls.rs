@@ -65,7 +65,7 @@ ports {{
         key = files.at("server.key").display(),
     );
     std::fs::write(files.at("consul.hcl"), config).unwrap();
-    let Some(consul) = Consul::from_file(&files.at("consul.hcl"), None).await else { return };
+    let Some(consul) = Consul::from_files(&[&files.at("consul.hcl")], None).await else { return };
     consul.register("penguins", "a", address(10), &["drover"], "passing").await;
 
     let known = Endpoint {
