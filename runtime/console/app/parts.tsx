@@ -12,9 +12,10 @@ export function Title({ text, children }: { text: string; children?: ComponentCh
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     document.title = `${text} · Drover`;
-    if (document.activeElement === document.body) return;
-    heading.current?.focus({ preventScroll: true });
   }, [text]);
+  useEffect(() => {
+    if (document.activeElement !== document.body) heading.current?.focus({ preventScroll: true });
+  }, []);
   return (
     <header class="title">
       <h1 ref={heading} tabIndex={-1}>

@@ -52,7 +52,7 @@ struct Counted {
     answers: BTreeMap<String, f64>,
     /// Failures by kind.
     kinds: BTreeMap<String, f64>,
-    /// Answers within each bound, in seconds, as `[bound, count]`; the last without a bound.
+    /// Answers within each bound, in seconds, as `[bound, count]`, where that changes; the last without a bound.
     first_byte: Vec<(Option<f64>, f64)>,
     /// Cold starts by phase: how many, and the seconds of all together.
     cold: BTreeMap<String, (f64, f64)>,
@@ -167,12 +167,27 @@ impl Counted {
     /// Reads what the gateway has counted, by function.
     fn read(text: &str) -> BTreeMap<&str, Self> {
         let mut all = BTreeMap::new();
-        for sample in samples(text).filter(|sample| sample.value != 0.0) {
+        for sample in samples(text) {
             if let Some(function) = sample.label("function") {
                 all.entry(function).or_insert_with(Self::default).add(&sample);
             }
         }
+        all.values_mut().for_each(Self::shorten);
         all
+    }
+
+    /// Leaves out what says nothing: zeros, and bounds that have as many answers as both of their neighbours.
+    fn shorten(&mut self) {
+        self.answers.retain(|_, n| *n > 0.0);
+        self.kinds.retain(|_, n| *n > 0.0);
+        self.cold.retain(|_, (n, _)| *n > 0.0);
+        let all = std::mem::take(&mut self.first_byte);
+        let n_at = |i: usize| all.get(i).map(|(_, n)| *n);
+        let tells = |i: usize, n: f64| {
+            let before = i.checked_sub(1).and_then(n_at).unwrap_or_default();
+            n_at(i + 1).is_none_or(|after| after != n) || before != n
+        };
+        self.first_byte = all.iter().enumerate().filter(|(i, (_, n))| tells(*i, *n)).map(|(_, one)| *one).collect();
     }
 
     fn add(&mut self, sample: &Sample<'_>) {
@@ -210,7 +225,12 @@ mod tests {
             "drover_gateway_requests_total{function=\"a\",code=\"504\",kind=\"timeout\"} 1\n",
             "drover_gateway_requests_total{function=\"a\",code=\"504\",kind=\"none\"} 2\n",
             "drover_gateway_requests_total{function=\"b\",code=\"200\",kind=\"none\"} 0\n",
+            "drover_gateway_first_byte_seconds_bucket{function=\"a\",le=\"0.0001\"} 0\n",
+            "drover_gateway_first_byte_seconds_bucket{function=\"a\",le=\"0.00025\"} 0\n",
             "drover_gateway_first_byte_seconds_bucket{function=\"a\",le=\"0.001\"} 4\n",
+            "drover_gateway_first_byte_seconds_bucket{function=\"a\",le=\"0.0025\"} 4\n",
+            "drover_gateway_first_byte_seconds_bucket{function=\"a\",le=\"0.005\"} 4\n",
+            "drover_gateway_first_byte_seconds_bucket{function=\"a\",le=\"0.01\"} 8\n",
             "drover_gateway_first_byte_seconds_bucket{function=\"a\",le=\"+Inf\"} 8\n",
             "drover_gateway_cold_start_seconds_sum{function=\"a\",phase=\"load\"} 0.5\n",
             "drover_gateway_cold_start_seconds_count{function=\"a\",phase=\"load\"} 2\n",
@@ -220,10 +240,12 @@ mod tests {
         let wanted = json!({
             "answers": {"200": 5.0, "504": 3.0},
             "kinds": {"timeout": 1.0},
-            "first_byte": [[0.001, 4.0], [null, 8.0]],
+            "first_byte": [[0.00025, 0.0], [0.001, 4.0], [0.005, 4.0], [0.01, 8.0], [null, 8.0]],
             "cold": {"load": [2.0, 0.5]},
         });
-        assert_eq!((a, all.len()), (wanted, 1));
+        assert_eq!(a, wanted);
+        let idle = serde_json::to_value(&all["b"]).unwrap();
+        assert_eq!(idle, json!({"answers": {}, "kinds": {}, "first_byte": [], "cold": {}}));
     }
 
     #[test]

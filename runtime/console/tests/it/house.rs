@@ -28,7 +28,7 @@ impl House {
         let mut command = Command::new(binaries.join("drover"));
         command.current_dir(checkout()).args(["up", "--no-build", "--port", &port.to_string(), "--state-dir"]);
         command.arg(dir.path().join("state")).arg("--var").arg(format!("binary_dir={}", binaries.display()));
-        command.args(["--var", "max=3", "--var", "memory_max=512"]);
+        command.args(["--var", "max=3", "--var", "memory_max=512", "--var", "feedback=inputs"]);
         for function in functions {
             // A job file names its function once; each has its own.
             let job = dir.path().join(format!("{function}.nomad"));

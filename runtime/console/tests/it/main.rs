@@ -7,6 +7,7 @@
 )]
 
 mod house;
+mod judge;
 mod looks;
 mod steer;
 mod try_it;
