@@ -1,4 +1,4 @@
-//! Real servers for tests, on free ports with temporary state: [`Consul`], [`Nomad`], [`Prometheus`], and
+//! Real servers for tests, on free ports with temporary state: [`Consul`], [`Nomad`], [`Prometheus`], [`Postgres`], and
 //! functions as processes ([`Instance`]); a [`Load`] for them, and a [`Browser`] for pages. What cannot start panics: a
 //! test cannot go on then.
 #![expect(
@@ -24,6 +24,7 @@ mod leftovers;
 mod load;
 mod machines;
 mod nomad;
+mod postgres;
 pub mod probe;
 pub mod process;
 mod prometheus;
@@ -41,6 +42,7 @@ pub use instance::Instance;
 pub use load::{Counts, Load};
 pub use machines::{Machine, Machines};
 pub use nomad::Nomad;
+pub use postgres::Postgres;
 pub use probe::Probe;
 pub use prometheus::{Prometheus, Series, promtool};
 pub use scrape::Scrape;
