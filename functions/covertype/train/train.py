@@ -93,7 +93,7 @@ rows_test = {rows_test}
 
 [profile]
 {profile}
-"""
+{fields_profile}"""
 
 
 def read(name):
@@ -175,6 +175,20 @@ def round_down(thresholds):
     return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)
 
 
+def spread(name, column):
+    """How a field is spread over the training data: bins of about a tenth of the rows, or one for each value."""
+    column = np.asarray(column)
+    if column.dtype.kind == "U":
+        values, counts = np.unique(column, return_counts=True)
+        bins, counts = f"values = {json.dumps(values.tolist())}", [*counts, 0]
+    else:
+        edges = np.unique(np.quantile(column, np.arange(1, 10) / 10, method="inverted_cdf"))
+        bins = f"edges = {edges.tolist()}"
+        counts = np.bincount(np.searchsorted(edges, column), minlength=len(edges) + 1)
+    shares = ", ".join(f"{count / len(column):.4f}" for count in counts)
+    return f'\n[[fields]]\nname = "{name}"\n{bins}\nshares = [{shares}]\n'
+
+
 def toml(floats):
     return "\n".join(f"{key} = {value:.4f}" for key, value in floats.items())
 
@@ -217,6 +231,7 @@ def main():
         rows_test=len(test),
         metrics=toml(metrics),
         profile=toml(dict(zip(map(json.dumps, LABELS), shares))),
+        fields_profile="".join(spread(field, [request[field] for request in train]) for field in FIELDS),
     ))
     with gzip.GzipFile(ROOT / "tests/golden.jsonl.gz", "wb", mtime=0) as file:
         for request, probabilities in list(zip(test, native))[:GOLDEN_ROWS]:

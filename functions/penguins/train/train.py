@@ -59,7 +59,7 @@ rows_test = {rows_test}
 
 [profile]
 {profile}
-"""
+{fields_profile}"""
 
 
 def read():
@@ -93,6 +93,14 @@ def export(model):
     for attribute in unused:
         forest.attribute.remove(attribute)
     return graph.SerializeToString()
+
+
+def spread(name, column):
+    """How a field is spread over the training data, in bins of about a tenth of the rows."""
+    edges = np.unique(np.quantile(column, np.arange(1, 10) / 10, method="inverted_cdf"))
+    counts = np.bincount(np.searchsorted(edges, column), minlength=len(edges) + 1)
+    shares = ", ".join(f"{count / len(column):.4f}" for count in counts)
+    return f'\n[[fields]]\nname = "{name}"\nedges = {edges.tolist()}\nshares = [{shares}]\n'
 
 
 def toml(floats):
@@ -135,6 +143,7 @@ def main():
         rows_test=len(x_test),
         metrics=toml(metrics),
         profile=toml(dict(zip(LABELS, shares))),
+        fields_profile="".join(map(spread, FIELDS, x_train.T)),
     ))
     with gzip.GzipFile(ROOT / "tests/golden.jsonl.gz", "wb", mtime=0) as file:
         for i, (row, probabilities) in enumerate(zip(x_golden.tolist(), golden)):

@@ -48,6 +48,7 @@ pub mod classification;
 pub mod config;
 pub mod cpu;
 mod decode;
+mod drift;
 mod error;
 mod function;
 #[cfg(feature = "lambda")]
@@ -67,6 +68,7 @@ mod start;
 mod strict;
 
 pub use classification::{Classification, Label, Probabilities};
+pub use drift::FieldProfile;
 pub use function::{Class, Failure, Function, Request, Response, each};
 pub use garde::{self, Validate};
 pub use model::{Card, Model, ModelError, ModelSource};

@@ -10,6 +10,7 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+use crate::drift::{Drift, Index};
 use crate::function::Class;
 use crate::{Model, cpu};
 
@@ -44,6 +45,7 @@ pub(crate) struct Metrics {
     confidence: Histogram,
     slots: Gauge,
     classes: OnceLock<Vec<Counter>>,
+    drift: OnceLock<Drift>,
 }
 
 impl Metrics {
@@ -78,6 +80,7 @@ impl Metrics {
                 confidence: histogram!("drover_confidence"),
                 slots: gauge!("drover_slots"),
                 classes: OnceLock::new(),
+                drift: OnceLock::new(),
             }
         }))
     }
@@ -96,6 +99,7 @@ impl Metrics {
             gauge!("drover_ready_seconds").set(self.started.elapsed().as_secs_f64());
             let class = |label: &String| counter!("drover_predictions_total", "class" => label.clone());
             self.classes.get_or_init(|| model.labels().iter().map(class).collect());
+            self.drift.get_or_init(|| Drift::new(model.card()));
         });
     }
 
@@ -124,16 +128,34 @@ impl Metrics {
             class.increment(1);
         }
         self.confidence.record(f64::from(answer.confidence));
+        if let Some(drift) = self.drift.get() {
+            drift.prediction(answer.index);
+        }
+    }
+
+    /// Notes what a valid request asks.
+    pub(crate) fn input(&self, body: &[u8]) {
+        if let Some(drift) = self.drift.get() {
+            drift.input(body);
+        }
     }
 
     /// Folds recorded samples into their buckets; to be called every [`FOLD_EVERY`].
     pub(crate) fn fold(&self) {
         self.handle.run_upkeep();
+        if let Some(drift) = self.drift.get() {
+            drift.age();
+        }
     }
 
     /// Returns all counters as Prometheus text, with the process's CPU time and memory as of now.
     pub(crate) fn render(&self) -> String {
-        metrics::with_local_recorder(&*self.recorder, process);
+        metrics::with_local_recorder(&*self.recorder, || {
+            process();
+            for Index { of, field, psi } in self.drift.get().map(Drift::indices).unwrap_or_default() {
+                gauge!("drover_drift_psi", "of" => of, "field" => field).set(psi);
+            }
+        });
         self.handle.render() + &cpu_time()
     }
 }
@@ -156,6 +178,10 @@ fn describe() {
     describe_counter!("drover_predictions_total", "rows answered, by predicted class");
     describe_counter!("drover_log_dropped_total", "log lines that could not be sent to Graylog");
     describe_histogram!("drover_confidence", "confidence of the predicted class, 0 to 1");
+    describe_gauge!(
+        "drover_drift_psi",
+        "population stability index of a field, or of the predicted classes, against the model's training data"
+    );
     describe_gauge!("drover_model_info", "the model that is served; always 1");
     describe_gauge!("drover_ready_seconds", s, "from the start of the process to readiness");
     describe_gauge!("drover_cpu_limit_cores", "cores that the process may use");

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::drift::FieldProfile;
 use crate::library::LibraryError;
 
 /// The name of the card's file.
@@ -48,6 +49,9 @@ pub struct Card {
     /// How often it gives each label on its test data, from 0 to 1.
     #[serde(default)]
     pub profile: BTreeMap<String, f64>,
+    /// How the fields of its requests were spread over the training data.
+    #[serde(default)]
+    pub fields: Vec<FieldProfile>,
 }
 
 /// An input or an output of the graph.
@@ -307,6 +311,7 @@ impl Card {
                 return Err(format!("{what} must name at least one tensor"));
             }
         }
+        self.fields.iter().try_for_each(FieldProfile::check)?;
         match self.labels.iter().enumerate().find(|(i, label)| self.labels.iter().take(*i).any(|l| l == *label)) {
             Some((_, twice)) => Err(format!("label `{twice}` is named twice")),
             None => Ok(()),

@@ -35,6 +35,7 @@ impl<F: Function> Service<F> {
             Rows::One(row) => (vec![row], true),
             Rows::Many(rows) => (rows, false),
         };
+        self.metrics.input(body);
         let Answered { rows, queued_at, queued, inference } = self.queue.run(rows, deadline).await?;
         call.stages(queued_at, queued, inference);
         self.note(model, call, &rows, &inputs);
