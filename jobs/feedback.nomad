@@ -96,7 +96,7 @@ job "feedback" {
         command = local.binary
         args = [
           "feedback", "--listen", "${NOMAD_ADDR_http}", "--key-file", "${NOMAD_SECRETS_DIR}/key",
-          "--keep", var.keep, "--rows", "${var.rows}",
+          "--keep", var.keep, "--rows", format("%d", var.rows),
         ]
       }
 

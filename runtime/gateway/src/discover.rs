@@ -29,7 +29,8 @@ impl Gateway {
         let instances = self.snapshot();
         let all =
             [own, gateways(others, None, is_tls)].into_iter().chain(instances.all_instances().filter_map(|i| of(i)));
-        all.filter(|found| !found.targets.is_empty()).collect()
+        let feedback = self.settings.feedback.url.as_deref().and_then(|url| url.split_once("://")).map(service);
+        all.chain(feedback).filter(|found| !found.targets.is_empty()).collect()
     }
 }
 
@@ -38,6 +39,12 @@ fn gateways(targets: Vec<String>, node: Option<String>, is_tls: bool) -> Targets
     let mut labels = BTreeMap::from([("job", "gateways".to_owned()), ("__scheme__", scheme.to_owned())]);
     labels.extend(node.map(|node| ("node", node)));
     Targets { targets, labels }
+}
+
+/// The feedback service, where the settings and not the catalog say where it is.
+fn service((scheme, address): (&str, &str)) -> Targets {
+    let labels = BTreeMap::from([("job", "feedback".to_owned()), ("__scheme__", scheme.to_owned())]);
+    Targets { targets: vec![address.to_owned()], labels }
 }
 
 /// Nothing that has no address yet, or that has ended for good.

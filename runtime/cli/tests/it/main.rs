@@ -7,6 +7,7 @@
 )]
 
 mod faults;
+mod feedback;
 mod gateway;
 mod observe;
 #[path = "../../../engine/tests/it/probe.rs"]
