@@ -11,6 +11,7 @@ use drover_testkit::{built, checkout, eventually};
 use serde_json::Value;
 
 use crate::cluster::{Cluster, READY, predict};
+use crate::limits::{cores_under_load, process_of, quarter_of_a_core};
 
 #[tokio::test]
 async fn an_archive_runs_as_it_is_in_a_chroot_and_in_a_container() {
@@ -21,18 +22,25 @@ async fn an_archive_runs_as_it_is_in_a_chroot_and_in_a_container() {
     let artifact = format!("artifact=http://{}/penguins.tar.gz", serve(std::fs::read(&archive).unwrap()));
     let image = Image::of_libraries(dir.path());
     let image_variable = format!("image={}", image.as_ref().map_or("", |_| Image::NAME));
+    let cpu = quarter_of_a_core(&cluster).await;
     for driver in ["raw_exec", "exec", "docker"] {
         if !has_driver(&cluster, driver).await || (driver == "docker" && image.is_none()) {
             eprintln!("skipped: this node has no driver {driver}");
             continue;
         }
-        let driver = format!("driver={driver}");
-        let variables = [&artifact, &checksum, &driver, &image_variable, "model_dir=/nowhere", "memory=512"];
+        let chosen = format!("driver={driver}");
+        let variables = [&artifact, &checksum, &chosen, &image_variable, &cpu, "model_dir=/nowhere", "memory=512"];
         cluster.run("penguins", &variables);
         let began = std::time::Instant::now();
         let found = cluster.passing("penguins", 1).await;
         predict(&found[0].address, "penguins").await.unwrap();
         eprintln!("{driver}: passing after {:?}", began.elapsed());
+        // A chroot shows no control group to the function, so `exec` gives it shares only: it says so in its log.
+        if driver != "exec" {
+            let used = cores_under_load(&found[0].address, &process_of(&found[0].address).await).await;
+            assert!((0.15..0.30).contains(&used), "{driver}: it used {used:.3} cores of 0.25");
+            eprintln!("{driver}: held to {used:.3} cores of 0.25");
+        }
         cluster.nomad(&["job", "stop", "-detach", "penguins"]);
         eventually("its process has ended", READY, || async {
             let all = cluster.nomad.get("/v1/job/penguins/allocations").await;

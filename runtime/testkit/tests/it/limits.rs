@@ -17,16 +17,28 @@ const TICKS_PER_SECOND: f64 = 100.0;
 #[tokio::test]
 async fn a_quarter_of_a_core_is_a_quarter_of_a_core() {
     let Some(cluster) = Cluster::start(&["penguins"]).await else { return };
-    let nodes = cluster.nomad.get("/v1/nodes").await;
-    let node = cluster.nomad.get(&format!("/v1/node/{}", nodes[0]["ID"].as_str().unwrap())).await;
-    let core_mhz: f64 = node["Attributes"]["cpu.frequency"].as_str().unwrap().parse().unwrap();
-    cluster.run("penguins", &[&format!("cpu={}", (core_mhz / 4.0).round())]);
+    cluster.run("penguins", &[&quarter_of_a_core(&cluster).await]);
     let address = cluster.passing("penguins", 1).await.remove(0).address;
     let process = process_of(&address).await;
 
     let quota = quota_of(&process);
     assert!((quota - 0.25).abs() < 0.01, "its control group has a quota of {quota} cores");
 
+    let used = cores_under_load(&address, &process).await;
+    assert!((0.15..0.30).contains(&used), "it used {used:.3} cores of 0.25");
+    eprintln!("held to {used:.3} cores of 0.25");
+}
+
+/// Returns the variable that gives a quarter of a core of the cluster's one node.
+pub(crate) async fn quarter_of_a_core(cluster: &Cluster) -> String {
+    let nodes = cluster.nomad.get("/v1/nodes").await;
+    let node = cluster.nomad.get(&format!("/v1/node/{}", nodes[0]["ID"].as_str().unwrap())).await;
+    let core_mhz: f64 = node["Attributes"]["cpu.frequency"].as_str().unwrap().parse().unwrap();
+    format!("cpu={}", (core_mhz / 4.0).round())
+}
+
+/// Returns how many cores an instance uses that is asked for more than it can do.
+pub(crate) async fn cores_under_load(address: &str, process: &str) -> f64 {
     // Four connections ask for as much as it gives.
     let end = Instant::now() + BUSY;
     let body: Vec<Value> = vec![row("penguins"); 500];
@@ -40,14 +52,13 @@ async fn a_quarter_of_a_core_is_a_quarter_of_a_core() {
     });
     let asking: Vec<_> = asking.collect();
     tokio::time::sleep(BUSY / 8).await;
-    let (began, before) = (Instant::now(), cpu_seconds(&process));
+    let (began, before) = (Instant::now(), cpu_seconds(process));
     tokio::time::sleep(BUSY / 2).await;
-    let used = (cpu_seconds(&process) - before) / began.elapsed().as_secs_f64();
+    let used = (cpu_seconds(process) - before) / began.elapsed().as_secs_f64();
     for task in asking {
         task.await.unwrap();
     }
-    assert!((0.15..0.30).contains(&used), "it used {used:.3} cores of 0.25");
-    eprintln!("held to {used:.3} cores of 0.25");
+    used
 }
 
 /// Returns the id of the process that Nomad gave `address`.
