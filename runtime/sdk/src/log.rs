@@ -62,6 +62,8 @@ pub(crate) fn start(function: &str, config: &Config) {
 pub(crate) struct Log {
     function: &'static str,
     inputs: Inputs,
+    /// Whether Graylog gets what is not written here.
+    to_graylog: bool,
     n_asked: AtomicU64,
     failures: Throttle,
     predictions: Throttle,
@@ -97,9 +99,10 @@ impl Call<'_> {
 }
 
 impl Log {
-    pub(crate) fn new(function: &'static str, inputs: Inputs) -> Self {
+    pub(crate) fn new(function: &'static str, config: &Config) -> Self {
         let (failures, predictions) = (Throttle::default(), Throttle::default());
-        Self { function, inputs, n_asked: AtomicU64::new(0), failures, predictions }
+        let (inputs, to_graylog) = (config.log_inputs, config.gelf.is_some());
+        Self { function, inputs, to_graylog, n_asked: AtomicU64::new(0), failures, predictions }
     }
 
     /// Returns the texts of a request's rows if they are to be logged, else nothing.
@@ -118,13 +121,16 @@ impl Log {
     }
 
     /// Writes one prediction, unless too many have been written just now; Graylog gets it all the same.
-    pub(crate) fn prediction(&self, model: &Model, call: &Call<'_>, class: Option<Class>, input: Option<&str>) {
-        if !tracing::enabled!(target: PREDICTION, tracing::Level::INFO) {
-            return;
-        }
-        let now = Instant::now();
+    pub(crate) fn prediction(
+        &self,
+        model: &Model,
+        call: &Call<'_>,
+        now: Instant,
+        class: Option<Class>,
+        input: Option<&str>,
+    ) {
         let left_out = self.predictions.admit(now);
-        if left_out.is_none() && !tracing::enabled!(target: PREDICTION_UNWRITTEN, tracing::Level::INFO) {
+        if left_out.is_none() && !self.to_graylog || !tracing::enabled!(target: PREDICTION, tracing::Level::INFO) {
             return;
         }
         let labels = model.labels();

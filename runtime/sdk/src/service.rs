@@ -127,7 +127,7 @@ impl<F: Function> Service<F> {
             phase: AtomicU8::new(Phase::Loading as u8),
             model: OnceLock::new(),
             milestones: Milestones::default(),
-            log: Log::new(F::NAME, config.log_inputs),
+            log: Log::new(F::NAME, &config),
             config,
         }
     }

@@ -49,12 +49,13 @@ impl<F: Function> Service<F> {
 
     /// Counts and logs what was predicted.
     pub(super) fn note(&self, model: &Model, call: &Call<'_>, rows: &[F::Response], inputs: &[String]) {
+        let now = Instant::now();
         for (index, row) in rows.iter().enumerate() {
             let class = row.class();
             if let Some(class) = class {
                 self.metrics.prediction(class);
             }
-            self.log.prediction(model, call, class, inputs.get(index).map(String::as_str));
+            self.log.prediction(model, call, now, class, inputs.get(index).map(String::as_str));
         }
     }
 }

