@@ -26,7 +26,7 @@ async fn traced(probe: &Probe, id: &str) {
 async fn a_prediction_is_a_line_with_class_score_latency_and_ids_but_not_its_input() {
     let probe = Probe::start().await;
     traced(&probe, "one").await;
-    let line = eventually("the line", Duration::from_secs(5), || async { predicted(&probe).pop() }).await;
+    let line = eventually("the line", Duration::from_secs(30), || async { predicted(&probe).pop() }).await;
     assert_eq!(line["function"], "probe");
     assert_eq!((&line["class"], &line["score"]), (&json!("b"), &json!(0.75)));
     assert_eq!((&line["request_id"], &line["trace_id"]), (&json!("one"), &json!(TRACE)));
