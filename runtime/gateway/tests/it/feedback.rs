@@ -118,7 +118,7 @@ async fn what_cannot_be_judged_is_refused() {
     let (dir, backend) = (tempfile::tempdir().unwrap(), Backend::start().await);
     let keeper = Keeper::start(&dir.path().join("f.sqlite"), ([127, 0, 0, 1], 0).into()).await;
     let mut settings = keeper.settings.clone();
-    settings.keep_for = Duration::from_millis(1500);
+    settings.keep_for = Duration::from_secs(3);
     let house = house(settings, Arc::new(Alone::default()), &backend, "verdicts").await;
     predict(&house, "r1", "{}", ANSWER).await;
     predict(&house, "rows", "[]", &format!("[{ANSWER}]")).await;
@@ -147,7 +147,7 @@ async fn what_cannot_be_judged_is_refused() {
     assert_eq!(judge(&house, &up).await.0, 201);
     assert_eq!(list(&house, "").await[0]["input"], Value::Null);
     predict(&house, "r2", "{}", ANSWER).await;
-    tokio::time::sleep(Duration::from_millis(1600)).await;
+    tokio::time::sleep(Duration::from_millis(3100)).await;
     assert_eq!(judge(&house, &json!({"request_id": "r2", "verdict": "up"})).await.0, 404);
     // What is stored can be judged anew: the service has the answer.
     let (status, said) = judge(&house, &json!({"request_id": "r1", "verdict": "down", "expected": "FEMALE"})).await;
