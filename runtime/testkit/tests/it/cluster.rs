@@ -31,6 +31,16 @@ impl Cluster {
         self.nomad(&args);
     }
 
+    /// Runs another job of `jobs/` with these variables.
+    #[track_caller]
+    pub(crate) fn run_job(&self, job: &str, variables: &[String]) {
+        let file = format!("jobs/{job}.nomad");
+        let mut args = vec!["job", "run", "-detach"];
+        args.extend(variables.iter().flat_map(|variable| ["-var", variable]));
+        args.push(&file);
+        self.nomad(&args);
+    }
+
     /// Runs the command `nomad` in the checkout, and returns what it says.
     #[track_caller]
     pub(crate) fn nomad(&self, args: &[&str]) -> String {

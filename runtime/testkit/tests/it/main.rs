@@ -14,6 +14,7 @@ mod catalog;
 mod cluster;
 mod dashboards;
 mod faults;
+mod feedback;
 mod leader;
 mod limits;
 mod loadgen;

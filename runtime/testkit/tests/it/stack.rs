@@ -17,8 +17,7 @@ async fn the_stack_comes_up_from_its_job_and_finds_the_cluster() {
     let [gateway, port, alerts] = free_ports();
     let drover = built(&["penguins", "drover-cli"]).join("drover");
     let consul = &cluster.nomad.consul.url;
-    run(
-        &cluster,
+    cluster.run_job(
         "gateway",
         &[
             "open=true".into(),
@@ -29,8 +28,7 @@ async fn the_stack_comes_up_from_its_job_and_finds_the_cluster() {
         ],
     );
     let config = config(consul.rsplit(':').next().unwrap());
-    run(
-        &cluster,
+    cluster.run_job(
         "prometheus",
         &[
             format!("binary={}", program.display()),
@@ -56,14 +54,6 @@ async fn the_stack_comes_up_from_its_job_and_finds_the_cluster() {
     assert!(url.as_str().is_some_and(|url| url.contains(&format!("127.0.0.1:{alerts}/"))), "{alertmanagers}");
     prometheus.until("nomad_client_allocs_memory_rss").await;
     shown(&prometheus, "cluster", 30).await;
-}
-
-fn run(cluster: &Cluster, job: &str, variables: &[String]) {
-    let file = format!("jobs/{job}.nomad");
-    let mut args = vec!["job", "run", "-detach"];
-    args.extend(variables.iter().flat_map(|variable| ["-var", variable]));
-    args.push(&file);
-    cluster.nomad(&args);
 }
 
 /// Copies the configuration for a Consul that listens on another port and a test that has little time.
