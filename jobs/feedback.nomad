@@ -113,7 +113,7 @@ job "feedback" {
         env         = true
         change_mode = "restart"
         data        = <<-ENV
-          {{ with nomadVar "nomad/jobs/feedback" }}{{ if .store }}DROVER_FEEDBACK_STORE={{ .store.Value | toJSON }}
+          {{ with nomadVar "nomad/jobs/feedback" }}{{ if .store.Value }}DROVER_FEEDBACK_STORE={{ .store.Value | toJSON }}
           {{ else }}DROVER_FEEDBACK_STORE=${var.store != "" ? var.store : "sqlite:{{ env \"NOMAD_ALLOC_DIR\" }}/data/feedback.sqlite"}
           {{ end }}{{ end }}
         ENV

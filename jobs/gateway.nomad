@@ -182,13 +182,13 @@ job "gateway" {
           consul.url = "${var.consul}"
           nomad.url = "${var.nomad}"
           {{- if nomadVarExists "${var.keys}" }}{{ with nomadVar "${var.keys}" }}
-          {{- if .consul_token }}
+          {{- if .consul_token.Value }}
           consul.token = {{ .consul_token.Value | toJSON }}
           {{- end }}
-          {{- if .nomad_token }}
+          {{- if .nomad_token.Value }}
           nomad.token = {{ .nomad_token.Value | toJSON }}
           {{- end }}
-          {{- if .feedback_key }}
+          {{- if .feedback_key.Value }}
           feedback.key = {{ .feedback_key.Value | toJSON }}
           {{- end }}
           {{- end }}{{ end }}
@@ -204,7 +204,7 @@ job "gateway" {
         perms       = "0600"
         change_mode = "noop"
         data        = <<-TOML
-          {{- if nomadVarExists "${var.keys}" }}{{ with nomadVar "${var.keys}" }}{{ if .keys }}{{ .keys }}{{ end }}{{ end }}{{ end }}
+          {{- if nomadVarExists "${var.keys}" }}{{ with nomadVar "${var.keys}" }}{{ if .keys.Value }}{{ .keys }}{{ end }}{{ end }}{{ end }}
         TOML
       }
 
