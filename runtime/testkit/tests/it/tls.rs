@@ -12,7 +12,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsa
 use crate::catalog::{address, said, settings};
 
 /// How long the engine may take to see an instance, or to say that it cannot ask.
-const SEEN: Duration = Duration::from_secs(10);
+const SEEN: Duration = Duration::from_secs(30);
 
 /// Files of an authority, and of a server and a client that it vouches for.
 struct Files(PathBuf);
