@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use drover_core::ErrorKind;
+use drover_telemetry::process;
 use metrics::{
     Counter, Gauge, Histogram, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -92,7 +93,7 @@ impl Metrics {
         let recorder = Arc::new(builder.build_recorder());
         Ok(metrics::with_local_recorder(&*recorder, || {
             describe();
-            started();
+            process::begin();
             Self {
                 handle: recorder.handle(),
                 others: Answers::new(Arc::clone(&recorder), String::new()),
@@ -136,8 +137,8 @@ impl Metrics {
 
     /// Returns all counters as Prometheus text.
     pub(crate) fn render(&self) -> String {
-        metrics::with_local_recorder(&*self.recorder, process);
-        self.handle.render() + &cpu_time()
+        metrics::with_local_recorder(&*self.recorder, process::update);
+        self.handle.render() + &process::cpu_time()
     }
 }
 
@@ -214,41 +215,4 @@ fn describe() {
     describe_gauge!("drover_gateway_catalog_lost", "1 while the catalog cannot be asked");
     describe_gauge!("drover_gateway_leads", "1 while this gateway is the one that scales");
     describe_gauge!("drover_gateway_last_decision_timestamp_seconds", s, "when scaling was last decided, Unix time");
-    describe_gauge!("process_start_time_seconds", s, "when the process started, Unix time");
-    describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "resident memory of the process");
-    describe_gauge!("process_open_fds", "open file descriptors of the process");
-}
-
-/// Reads the process's own accounting; a value that the kernel withholds is left out.
-fn process() {
-    let Ok(me) = procfs::process::Process::myself() else { return };
-    if let Ok(stat) = me.stat() {
-        gauge!("process_resident_memory_bytes").set((stat.rss * procfs::page_size()) as f64);
-    }
-    if let Ok(n) = me.fd_count() {
-        gauge!("process_open_fds").set(n as f64);
-    }
-}
-
-/// Shows when the process started: once, since the kernel's time of boot moves with the clock.
-fn started() {
-    let stat = procfs::process::Process::myself().and_then(|me| me.stat());
-    if let (Ok(stat), Ok(booted)) = (stat, procfs::boot_time_secs()) {
-        gauge!("process_start_time_seconds").set(booted as f64 + seconds(stat.starttime));
-    }
-}
-
-/// Returns the process's CPU time as Prometheus text: the exporter's counters are whole numbers.
-fn cpu_time() -> String {
-    let stat = procfs::process::Process::myself().and_then(|me| me.stat());
-    let line = |value: f64| {
-        let name = "process_cpu_seconds_total";
-        format!("# HELP {name} CPU time of the process, user and system\n# TYPE {name} counter\n{name} {value}\n")
-    };
-    stat.map(|stat| line(seconds(stat.utime + stat.stime))).unwrap_or_default()
-}
-
-/// Returns what the kernel counts in ticks of its clock.
-fn seconds(ticks: u64) -> f64 {
-    ticks as f64 / procfs::ticks_per_second().max(1) as f64
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use drover_core::ErrorKind;
+use drover_telemetry::process;
 use metrics::{
     Counter, Gauge, Histogram, Label, Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge,
     histogram,
@@ -59,7 +60,7 @@ impl Metrics {
         let recorder = Arc::new(recorder);
         Ok(metrics::with_local_recorder(&*recorder, || {
             describe();
-            started();
+            process::begin();
             let failed = |kind: ErrorKind| {
                 let code = kind.status().to_string();
                 (kind, counter!("drover_invocations_total", "code" => code, "kind" => kind.label()))
@@ -151,12 +152,13 @@ impl Metrics {
     /// Returns all counters as Prometheus text, with the process's CPU time and memory as of now.
     pub(crate) fn render(&self) -> String {
         metrics::with_local_recorder(&*self.recorder, || {
-            process();
+            counted();
+            process::update();
             for Index { of, field, psi } in self.drift.get().map(Drift::indices).unwrap_or_default() {
                 gauge!("drover_drift_psi", "of" => of, "field" => field).set(psi);
             }
         });
-        self.handle.render() + &cpu_time()
+        self.handle.render() + &process::cpu_time()
     }
 }
 
@@ -188,46 +190,13 @@ fn describe() {
     describe_counter!("drover_cpu_periods_total", "periods of the CPU quota in which the instance ran");
     describe_counter!("drover_cpu_throttled_periods_total", "those of them whose quota was used up before their end");
     describe_gauge!("drover_memory_limit_bytes", Unit::Bytes, "memory that the process may use");
-    describe_gauge!("process_start_time_seconds", s, "when the process started, Unix time");
-    describe_gauge!("process_resident_memory_bytes", Unit::Bytes, "resident memory of the process");
-    describe_gauge!("process_open_fds", "open file descriptors of the process");
 }
 
-/// Reads the process's own accounting; a value that the kernel withholds is left out.
-fn process() {
+/// Reads what the kernel counts of the CPU quota, and what the log could not send.
+fn counted() {
     counter!("drover_log_dropped_total").absolute(drover_telemetry::dropped());
     if let Some((all, throttled)) = cpu::periods() {
         counter!("drover_cpu_periods_total").absolute(all);
         counter!("drover_cpu_throttled_periods_total").absolute(throttled);
     }
-    let Ok(me) = procfs::process::Process::myself() else { return };
-    if let Ok(stat) = me.stat() {
-        gauge!("process_resident_memory_bytes").set((stat.rss * procfs::page_size()) as f64);
-    }
-    if let Ok(n) = me.fd_count() {
-        gauge!("process_open_fds").set(n as f64);
-    }
-}
-
-/// Shows when the process started: once, since the kernel's time of boot moves with the clock.
-fn started() {
-    let stat = procfs::process::Process::myself().and_then(|me| me.stat());
-    if let (Ok(stat), Ok(booted)) = (stat, procfs::boot_time_secs()) {
-        gauge!("process_start_time_seconds").set(booted as f64 + seconds(stat.starttime));
-    }
-}
-
-/// Returns the process's CPU time as Prometheus text: the exporter's counters are whole numbers.
-fn cpu_time() -> String {
-    let stat = procfs::process::Process::myself().and_then(|me| me.stat());
-    let line = |value: f64| {
-        let name = "process_cpu_seconds_total";
-        format!("# HELP {name} CPU time of the process, user and system\n# TYPE {name} counter\n{name} {value}\n")
-    };
-    stat.map(|stat| line(seconds(stat.utime + stat.stime))).unwrap_or_default()
-}
-
-/// Returns what the kernel counts in ticks of its clock.
-fn seconds(ticks: u64) -> f64 {
-    ticks as f64 / procfs::ticks_per_second().max(1) as f64
 }

@@ -1,8 +1,10 @@
-//! What a process tells others about itself: log lines for Graylog ([`Gelf`]), traces for OpenTelemetry ([`Trace`]).
+//! What a process tells others about itself: log lines for Graylog ([`Gelf`]), traces for OpenTelemetry ([`Trace`]), and
+//! what the kernel counts of it for Prometheus ([`process`]).
 //!
 //! Nothing here ever makes a request wait: what cannot be sent in time is dropped, and counted.
 
 mod gelf;
+pub mod process;
 #[cfg(feature = "otlp")]
 mod trace;
 #[cfg(not(feature = "otlp"))]
