@@ -275,7 +275,7 @@ job "predict" {
 
         # A function sets these itself, at the price of a second exec: what loading a model took goes back to the node,
         # and nothing is told to the makers of ONNX Runtime.
-        MIMALLOC_PURGE_DELAY  = "0"
+        MIMALLOC_PURGE_DELAY  = "50"
         MIMALLOC_ALLOW_THP    = "0"
         ORT_DISABLE_TELEMETRY = "1"
       }

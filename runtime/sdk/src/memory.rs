@@ -1,15 +1,29 @@
-//! How much memory this process may use.
+//! How much memory this process may use, and what it gives back of it.
 //!
-//! In this order: `NOMAD_MEMORY_MAX_LIMIT`, then `NOMAD_MEMORY_LIMIT` (MiB); the limit of the control group, or of
+//! The limit is, in this order: `NOMAD_MEMORY_MAX_LIMIT`, then `NOMAD_MEMORY_LIMIT` (MiB); the limit of the control group, or of
 //! one above it; the memory of the machine.
 
+use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use drover_core::config::Source;
 use procfs::process::{MountInfos, Process};
 use procfs::{Current, Meminfo, ProcessCGroups};
 
 const MIB: u64 = 1 << 20;
+
+/// Longer than free memory is kept, see `MIMALLOC_PURGE_DELAY`.
+const KEPT_FOR: Duration = Duration::from_millis(100);
+/// A block that the allocator has no other use for once it is free.
+const BLOCK_BYTES: usize = 16 << 20;
+
+/// Lets go of what loading a model took. The allocator looks for what has been free for a while when a large block
+/// becomes free, and nothing does in an instance that has nothing to do.
+pub(crate) async fn give_back() {
+    tokio::time::sleep(KEPT_FOR).await;
+    drop(black_box(Vec::<u8>::with_capacity(BLOCK_BYTES)));
+}
 
 /// Returns how much memory this process may use, in bytes; nothing if the kernel says nothing of itself.
 pub(crate) fn limit_bytes(source: &dyn Source) -> Option<u64> {

@@ -109,10 +109,14 @@ async fn serve<F: Function>(
             let (loader, model, placement) = loaded.map_err(|e| ServeError::Load(e.into()))?.map_err(ServeError::Load)?;
             tracing::info!(model = model.name(), version = model.version(), took_ms = started.elapsed().as_millis(), "ready");
             service.ready(model.clone());
-            tokio::task::spawn_blocking(move || {
+            let rest = tokio::task::spawn_blocking(move || {
                 if let Err(e) = loader.rest(&model, placement) {
                     tracing::error!("fewer inference workers than cores: {e}");
                 }
+            });
+            tokio::spawn(async move {
+                let _loaded = rest.await;
+                memory::give_back().await;
             });
             tokio::select! {
                 _ = terminate.recv() => {}

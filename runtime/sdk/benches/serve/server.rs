@@ -11,7 +11,7 @@ use crate::prepare::Function;
 
 /// What `jobs/predict.nomad` sets: memory which loading took goes back, and ONNX Runtime reports to nobody.
 pub(crate) const JOB: [(&str, &str); 3] =
-    [("MIMALLOC_PURGE_DELAY", "0"), ("MIMALLOC_ALLOW_THP", "0"), ("ORT_DISABLE_TELEMETRY", "1")];
+    [("MIMALLOC_PURGE_DELAY", "50"), ("MIMALLOC_ALLOW_THP", "0"), ("ORT_DISABLE_TELEMETRY", "1")];
 
 /// Starts a function, pinned and limited to one core, and waits until it answers a row.
 pub(crate) async fn function(function: &Function, settings: &[(&str, &str)]) -> Result<Server> {
