@@ -35,6 +35,12 @@ variable "consul" {
   default     = "http://127.0.0.1:8500"
 }
 
+variable "i_own_this_target" {
+  description = "Whether workers load what is neither on their own machine nor in a private network; the master wants the option too."
+  type        = bool
+  default     = false
+}
+
 variable "binary" {
   description = "Where `loadgen` is on the node; empty for target/release of this checkout."
   type        = string
@@ -156,7 +162,10 @@ job "loadgen" {
 
       config {
         command = local.binary
-        args    = ["worker", "--consul", var.consul, "--key-file", "${NOMAD_SECRETS_DIR}/key"]
+        args = concat(
+          ["worker", "--consul", var.consul, "--key-file", "${NOMAD_SECRETS_DIR}/key"],
+          var.i_own_this_target ? ["--i-own-this-target"] : [],
+        )
       }
 
       template {

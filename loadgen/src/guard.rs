@@ -2,10 +2,23 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+/// How far a load may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// As [`Reach::Cluster`], and whoever knows the function's instances must be near as well: for a worker, to whom
+    /// somebody else names the cluster.
+    Near,
+    /// What is near, and functions of the cluster that a person names, wherever it is.
+    #[default]
+    Cluster,
+    /// All that a person owns.
+    Anywhere,
+}
+
 /// A target that belongs to somebody else, as far as can be known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{target} is at {address}, which is neither this machine nor a private network: loading it without its owner's consent is an attack. If it is yours, say --i-own-this-target"
+    "{target} is at {address}, which is neither this machine nor a private network: loading it without its owner's consent is an attack. If it is yours, start loadgen with --i-own-this-target, and so each worker of a fleet"
 )]
 pub struct Foreign {
     /// What was to be loaded.

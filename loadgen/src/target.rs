@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use self::find::resolve;
 use crate::body::OpenApi;
 use crate::drive::Pem;
-use crate::guard::Foreign;
+use crate::guard::{Foreign, Reach};
 
 /// Where a gateway listens unless somebody says otherwise: that of `drover up`.
 pub const GATEWAY: &str = "http://127.0.0.1:8080";
@@ -37,8 +37,8 @@ pub struct TargetSpec {
     pub ca: Option<Pem>,
     /// Whether any certificate is good.
     pub insecure: bool,
-    /// Whether a URL may lead out of private networks.
-    pub i_own_this_target: bool,
+    /// What may be asked.
+    pub reach: Reach,
     /// Whether the OpenAPI document is needed: see [`Scenario::reads_schema`](crate::scenario::Scenario::reads_schema).
     pub reads_schema: bool,
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use loadgen::fleet::Key;
+use loadgen::guard::Reach;
 
 use super::RunArgs;
 
@@ -46,6 +47,10 @@ pub(crate) struct WorkerArgs {
     /// process's number.
     #[arg(long, env = "LOADGEN_NAME")]
     pub(crate) name: Option<String>,
+    /// Loads what the master names, even if neither it nor the cluster that has it is on this machine or in a private
+    /// network. What the master was told of that does not count here.
+    #[arg(long)]
+    i_own_this_target: bool,
     #[command(flatten)]
     pub(crate) key: KeyArgs,
 }
@@ -69,6 +74,11 @@ impl KeyArgs {
 }
 
 impl WorkerArgs {
+    /// Says how far a load of this worker may reach.
+    pub(crate) fn reach(&self) -> Reach {
+        if self.i_own_this_target { Reach::Anywhere } else { Reach::Near }
+    }
+
     /// Returns the worker's name.
     pub(crate) fn name(&self) -> String {
         let alloc = || std::env::var("NOMAD_ALLOC_ID").ok().map(|id| id.chars().take(8).collect());

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use loadgen::body::Order;
 use loadgen::drive::{Pem, Protocol, Settings, Tls};
 use loadgen::files::Files;
+use loadgen::guard::Reach;
 use loadgen::scenario::{RowsOf, Scenario, Single};
 use loadgen::target::{Target, TargetSpec, Via};
 use serde::{Deserialize, Serialize};
@@ -88,7 +89,9 @@ pub(crate) struct RequestArgs {
     threads: Option<usize>,
     /// Loads what is neither on this machine, nor in a private network, nor a function of this cluster.
     #[arg(long)]
-    pub(crate) i_own_this_target: bool,
+    // Each machine is told by its own owner.
+    #[serde(skip)]
+    i_own_this_target: bool,
 }
 
 /// As [`Order`].
@@ -142,7 +145,7 @@ impl RequestArgs {
             key: self.key.clone(),
             ca,
             insecure: self.insecure,
-            i_own_this_target: self.i_own_this_target,
+            reach: if self.i_own_this_target { Reach::Anywhere } else { Reach::Cluster },
             reads_schema: draws,
         }
     }

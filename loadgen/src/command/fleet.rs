@@ -49,8 +49,11 @@ pub(crate) async fn worker(args: &WorkerArgs) -> Result<ExitCode> {
     loop {
         let why = match address(args).await {
             Ok(address) => {
-                let ended = worker
-                    .work(&address, async |brief| prepare::as_told(brief).await.map_err(|why| format!("{why:#}")));
+                let prepare = async |brief| {
+                    let run = prepare::as_told(brief, args.reach()).await;
+                    run.map_err(|why| format!("{why:#}"))
+                };
+                let ended = worker.work(&address, prepare);
                 match ended.await {
                     Ok(Ended::Dismissed | Ended::Left) => return Ok(ExitCode::SUCCESS),
                     Err(Refused::Lost(why)) => format!("the master at {address}: {why}"),

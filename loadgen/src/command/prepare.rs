@@ -7,11 +7,12 @@ use anyhow::{Context as _, Result};
 use loadgen::drive::{Settings, Share};
 use loadgen::files::Files;
 use loadgen::fleet::Brief;
+use loadgen::guard::Reach;
 use loadgen::plan::{Load, Plan, Stage};
 use loadgen::run::{Needs, Run};
 use loadgen::scenario::{Prepared, Preparing, Scenario};
-use loadgen::target::Target;
 use loadgen::target::usage::Usage;
+use loadgen::target::{Target, TargetSpec};
 use loadgen::{slo, target};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
@@ -45,12 +46,13 @@ pub(super) async fn for_workers(args: &RunArgs) -> Result<(Run, Brief)> {
     Ok((run, brief))
 }
 
-/// Prepares a worker's part of a run.
-pub(super) async fn as_told(brief: Brief) -> Result<Run> {
+/// Prepares a worker's part of a run, which may `reach` so far.
+pub(super) async fn as_told(brief: Brief, reach: Reach) -> Result<Run> {
     let Told { target, request } = serde_json::from_value(brief.request).context("the brief cannot be read")?;
     let (files, plan) = (Files::Given(brief.files), brief.plan);
     let scenario = request.scenario.as_deref().map(|file| Scenario::load(&files, file)).transpose()?;
-    let made = made(&request, &target, scenario, &plan, &files, brief.share).await?;
+    let spec = request.target(&target, scenario.as_ref(), request.ca(&files)?);
+    let made = made(&request, &TargetSpec { reach, ..spec }, scenario, &plan, &files, brief.share).await?;
     allow_connections(&plan)?;
     Ok(Run {
         settings: made.settings,
@@ -97,7 +99,8 @@ async fn whole(
     plan: Plan,
     files: &Files,
 ) -> Result<Run> {
-    let made = made(request, named, scenario, &plan, files, Share::ALL).await?;
+    let spec = request.target(named, scenario.as_ref(), request.ca(files)?);
+    let made = made(request, &spec, scenario, &plan, files, Share::ALL).await?;
     for note in made.work.notes() {
         tracing::warn!("{note}");
     }
@@ -127,16 +130,14 @@ struct Made {
 
 async fn made(
     request: &RequestArgs,
-    named: &str,
+    spec: &TargetSpec,
     scenario: Option<Scenario>,
     plan: &Plan,
     files: &Files,
     share: Share,
 ) -> Result<Made> {
-    let ca = request.ca(files)?;
-    let spec = request.target(named, scenario.as_ref(), ca.clone());
-    let target = target::resolve(&spec).await?;
-    let scenario = scenario.unwrap_or_else(|| request.single(&spec, &target));
+    let target = target::resolve(spec).await?;
+    let scenario = scenario.unwrap_or_else(|| request.single(spec, &target));
     let work = scenario.prepare(&Preparing {
         files,
         openapi: target.openapi.as_ref(),
@@ -146,7 +147,7 @@ async fn made(
         tags: &request.tags,
         exclude_tags: &request.exclude_tags,
     })?;
-    let settings = request.settings(&target, ca.as_ref())?;
+    let settings = request.settings(&target, spec.ca.as_ref())?;
     Ok(Made { target, work, settings })
 }
 

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::follow::{self, Endpoints};
 use super::{Endpoint, Follower, GATEWAY, Target, TargetError, TargetSpec, Via};
 use crate::body::OpenApi;
-use crate::guard::{self, Foreign};
+use crate::guard::{self, Reach};
 
 /// How long a place may take to accept a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -77,11 +77,8 @@ struct Server {
 
 impl Finder<'_> {
     async fn url(&self, text: &str) -> Result<Target, TargetError> {
-        let is_allowed = |places: &[SocketAddr]| match self.spec.i_own_this_target {
-            true => Ok(()),
-            false => guard::check(text, places.iter().copied()),
-        };
-        let server = self.server(text, "the target", "", is_allowed).await?;
+        let is_guarded = self.spec.reach != Reach::Anywhere;
+        let server = self.server(text, "the target", "", is_guarded).await?;
         let query = server.url.query().map(|query| format!("?{query}")).unwrap_or_default();
         let base_path = format!("{}{query}", server.url.path().trim_end_matches('/'));
         let openapi = if self.spec.reads_schema { self.openapi_near(&server.url).await } else { None };
@@ -133,6 +130,11 @@ impl Finder<'_> {
     }
 
     async fn listed_by_cluster(&self, function: &FunctionName, servers: &Servers) -> Result<Target, TargetError> {
+        for (what, endpoint) in [("Consul", &servers.consul), ("Nomad", &servers.nomad)] {
+            if let (Some(endpoint), Reach::Near) = (endpoint, self.spec.reach) {
+                self.server(&endpoint.url, what, "", true).await?;
+            }
+        }
         let observer = Observer::start(servers.clone()).await?;
         let snapshot = Arc::clone(&observer.watch().borrow());
         if !snapshot.functions.contains_key(function) {
@@ -176,16 +178,17 @@ impl Finder<'_> {
         let text = self.spec.gateway.as_deref().unwrap_or(GATEWAY);
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let hint = "; is `drover up` running here? --gateway says where else";
-        self.server(&text, "the gateway", hint, |_| Ok(())).await
+        self.server(&text, "the gateway", hint, self.spec.reach == Reach::Near).await
     }
 
-    /// Looks a server up and keeps those of its addresses that accept a connection.
+    /// Looks a server up and keeps those of its addresses that accept a connection. One that `is_guarded` is asked
+    /// nothing if it is foreign.
     async fn server(
         &self,
         text: &str,
         what: &'static str,
         hint: &'static str,
-        is_allowed: impl FnOnce(&[SocketAddr]) -> Result<(), Foreign>,
+        is_guarded: bool,
     ) -> Result<Server, TargetError> {
         let bad = |why: String| TargetError::Name { target: text.to_owned(), why };
         let url = Url::parse(text).map_err(|e| bad(e.to_string()))?;
@@ -197,7 +200,9 @@ impl Finder<'_> {
         let unreachable = |why: String| TargetError::Unreachable { what, url: url.to_string(), why, hint };
         let found = lookup_host((host.trim_matches(['[', ']']), port)).await;
         let found: Vec<SocketAddr> = found.map_err(|e| unreachable(e.to_string()))?.collect();
-        is_allowed(&found)?;
+        if is_guarded {
+            guard::check(text, found.iter().copied())?;
+        }
         let (mut addresses, mut why) = (Vec::new(), "the name has no address".to_owned());
         for address in found {
             match timeout(CONNECT_LIMIT, TcpStream::connect(address)).await {

@@ -45,9 +45,12 @@ struct Done {
 
 impl Master {
     async fn start(server: &Server, workers: &str, words: &[&str]) -> Self {
+        Self::start_on(&format!("http://{}/", server.address), workers, words).await
+    }
+
+    async fn start_on(url: &str, workers: &str, words: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let url = format!("http://{}/", server.address);
-        let fleet = ["master", "--headless", "--bind", "127.0.0.1:0", "--expect-workers", workers, &url];
+        let fleet = ["master", "--headless", "--bind", "127.0.0.1:0", "--expect-workers", workers, url];
         let mut command = loadgen(&[&fleet[..], words].concat());
         let mut child = command.env("LOADGEN_KEY", KEY).arg("--json").arg(dir.path().join("a.json")).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -61,10 +64,14 @@ impl Master {
     }
 
     fn worker_with(&self, name: &str, key: &str) -> Child {
+        self.worker_told(name, key, &[])
+    }
+
+    fn worker_told(&self, name: &str, key: &str, words: &[&str]) -> Child {
         let address = self.address.to_string();
         let mut command = loadgen(&["worker", "--master", &address, "--name", name]);
         // It needs no file of its own.
-        command.env("LOADGEN_KEY", key).current_dir("/").spawn().unwrap()
+        command.args(words).env("LOADGEN_KEY", key).current_dir("/").spawn().unwrap()
     }
 
     /// Waits until it has said something.
@@ -205,6 +212,26 @@ async fn who_has_another_key_is_refused_and_garbage_costs_nothing() {
     done.check(&server, 1);
     assert_eq!(ended(worker).await.0, Some(0));
     drop(silent);
+}
+
+/// `0.0.0.0` is this machine, and no address that is known to be one's own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_worker_loads_nobody_because_the_master_says_so() {
+    let server = Server::ok().await;
+    let url = format!("http://0.0.0.0:{}/", server.address.port());
+    let words = ["--i-own-this-target", "-u", "2", "--wait-time", "10ms", "-t", "1s"];
+    let mut master = Master::start_on(&url, "1", &words).await;
+    let (code, said) = ended(master.worker("a")).await;
+    let why = "which is neither this machine nor a private network";
+    assert!(code == Some(2) && said.contains(why) && said.contains("each worker of a fleet"), "{code:?}: {said}");
+    master.says(why).await;
+    assert_eq!(master.child.wait().await.unwrap().code(), Some(2));
+    assert_eq!((server.connections(), server.requests()), (1, 0), "the master looked whether somebody listens");
+
+    let master = Master::start_on(&url, "1", &words).await;
+    let worker = master.worker_told("a", KEY, &["--i-own-this-target"]);
+    master.done().await.check(&server, 1);
+    assert_eq!(ended(worker).await.0, Some(0));
 }
 
 /// A run by rate on two workers, one of whom `end`s in its middle.

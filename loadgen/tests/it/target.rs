@@ -11,6 +11,7 @@ use drover_gateway::tls::Tls;
 use drover_gateway::{Gateway, Parts, Settings, serve};
 use drover_testkit::{Consul, Probe, eventually};
 use loadgen::drive::Pem;
+use loadgen::guard::Reach;
 use loadgen::scenario::{Preparing, Scenario, Single};
 use loadgen::target::usage::Usage;
 use loadgen::target::{Target, TargetError, TargetSpec, Via, resolve};
@@ -91,6 +92,26 @@ async fn what_cannot_be_reached_or_is_no_target_is_told() {
     assert!(wrong.ends_with("the scheme `ftp` is neither http nor https"), "{wrong}");
     let nowhere = TargetSpec { via: Via::Cluster(servers(None).into()), ..spec("penguins") };
     assert!(said(&nowhere).await.starts_with("neither Consul nor Nomad is configured"));
+}
+
+/// `0.0.0.0` is this machine, and no address of anybody's: whoever asked it before looking would have an answer.
+#[tokio::test]
+async fn who_is_told_of_a_cluster_by_another_believes_only_a_near_one() {
+    let probe = Probe::start(&[]).await;
+    let gateway = gateway(&[probe.address()]).await.replace("127.0.0.1", "0.0.0.0");
+    let through = TargetSpec { gateway: Some(gateway.clone()), ..spec("probe") };
+    assert_eq!(resolve(&through).await.unwrap().name, "probe");
+    let direct = TargetSpec { via: Via::Instances, ..through.clone() };
+    let listed = TargetSpec { via: Via::Cluster(servers(Some(&gateway)).into()), ..spec("probe") };
+    let url = spec(&format!("{gateway}/functions/probe/predict"));
+    for told in [&through, &direct, &listed, &url] {
+        let wrong = resolve(&TargetSpec { reach: Reach::Near, ..told.clone() }).await.unwrap_err();
+        assert!(matches!(wrong, TargetError::Foreign(_)), "{wrong:?}");
+    }
+    assert!(matches!(resolve(&url).await, Err(TargetError::Foreign(_))), "a URL is nobody's cluster");
+    for owned in [&through, &url] {
+        resolve(&TargetSpec { reach: Reach::Anywhere, ..owned.clone() }).await.unwrap();
+    }
 }
 
 #[tokio::test]
