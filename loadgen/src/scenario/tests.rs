@@ -135,6 +135,23 @@ generate = true
 }
 
 #[test]
+fn names_that_no_text_could_say_are_told_before_the_run() {
+    let text = r#"
+[vars]
+none = 1
+colour = "red"
+[[tasks]]
+path = "/a"
+extract = { my-id = "/id", id = "/id" }
+"#;
+    let found = parse(text).unwrap().prepare(&Preparing::default()).unwrap_err().to_string();
+    expect![[r#"
+        shop.toml:1:1: `none` cannot stand in `{{none}}`: it is no name, or a word of Jinja's
+        shop.toml:7:21: `my-id` cannot stand in `{{my-id}}`: it is no name, or a word of Jinja's"#]]
+    .assert_eq(&found);
+}
+
+#[test]
 fn what_the_file_says_of_the_run_goes_into_the_plan() {
     let plan = |text: &str| {
         let scenario = parse(&format!("{text}\n[[tasks]]\npath = \"/\"\n")).unwrap();
