@@ -20,9 +20,12 @@ const Charts = (() => {
     return hours ? `${hours}:${two(minutes)}:${two(s % 60)}` : `${minutes}:${two(s % 60)}`;
   };
 
+  // The time of day in UTC, as the run's beginning is said.
+  const ofDay = unix => `${new Date(unix * 1000).toISOString().slice(11, 19)}Z`;
+
   // Makes a chart. `lines`: {label, colour, show(value), fill, dash, spansGaps}; `axis` shows a value of the axis.
-  // A button makes the axis logarithmic if it
-  // `canBeLog`. `set(columns)` gives it its data: seconds, then a column for each line.
+  // A button makes the axis logarithmic if it `canBeLog`. `set(columns, moments)` gives it its data: seconds, then a
+  // column for each line; and when each second was, since 1970, if that is one moment for all lines.
   const make = ({ title, lines, axis, least = 1, zoom = true, canBeLog = false }) => {
     const node = document.createElement("figure");
     const head = node.appendChild(document.createElement("figcaption"));
@@ -50,12 +53,14 @@ const Charts = (() => {
       });
     }
     const place = node.appendChild(document.createElement("div"));
-    let plot = null, isLog = false, columns = [[], ...lines.map(() => [])];
+    let plot = null, isLog = false, columns = [[], ...lines.map(() => [])], moments = null;
+
+    const when = i => moments ? `${clock(columns[0][i])} · ${ofDay(moments[i])}` : clock(columns[0][i]);
 
     const tell = () => {
       const last = columns[0].length - 1;
       const shown = plot && plot.cursor.idx != null && plot.cursor.left >= 0 ? plot.cursor.idx : last;
-      at.textContent = shown < 0 || shown === last ? "" : clock(columns[0][shown]);
+      at.textContent = shown < 0 || shown === last ? "" : when(shown);
       lines.forEach((line, i) => {
         const value = columns[i + 1][shown];
         legend[i].textContent = value == null ? "–" : line.show(value);
@@ -92,8 +97,8 @@ const Charts = (() => {
     const chart = {
       node,
       draw,
-      set(next) {
-        columns = next;
+      set(next, unix) {
+        [columns, moments] = [next, unix];
         if (!place.clientWidth) return;
         if (plot) plot.setData(columns); else draw();
         tell();

@@ -190,8 +190,9 @@ const View = root => {
     const fleet = report.workers.length > 0;
     const row = (name, requests, late, usage, clock) => [name, Show.count(requests), late ? el("span", "bad", Show.count(late)) : "0",
       Show.percent(usage.cpu_percent.mean), Show.percent(usage.cpu_percent.max), Show.rate(usage.cores), Show.bytes(usage.memory_bytes),
+      Show.ms(usage.waited_ms), Show.ms(usage.stolen_ms),
       ...(fleet ? [Show.or(clock?.clock_ahead_ms, Show.ms), Show.or(clock?.round_trip_ms, Show.ms)] : [])];
-    const titles = ["Requests", "Late", "CPU mean", "CPU max", "Cores", "RAM", ...(fleet ? ["Clock ahead", "Round trip"] : [])];
+    const titles = ["Requests", "Late", "CPU mean", "CPU max", "Cores", "RAM", "Waited/s", "Stolen/s", ...(fleet ? ["Clock ahead", "Round trip"] : [])];
     return table([["Generator"], ...titles.map(title => [title, true])], [
       row(fleet ? "all workers" : "this process", report.total.requests, report.late, report.generator),
       ...report.workers.map(worker => row(
@@ -231,9 +232,9 @@ const View = root => {
       before = now;
       const wanted = [report.load, ...["instances", "cpu_percent", "ram_percent"].map(name => report.history.some(p => p[name] != null))].join();
       if (!charts || charts.wanted !== wanted) charts = { ...makeCharts(report, zoom), wanted };
-      const seconds = report.history.map(p => p.at_s);
+      const seconds = report.history.map(p => p.at_s), moments = report.history.map(p => p.unix_s);
       charts.made.forEach(({ spec, chart }) =>
-        chart.set([seconds, ...spec.lines.map(line => report.history.map(p => line.of(p) ?? null))]));
+        chart.set([seconds, ...spec.lines.map(line => report.history.map(p => line.of(p) ?? null))], moments));
     },
   };
 };
