@@ -287,6 +287,12 @@ pub struct Usage {
     pub memory_bytes: u64,
     /// Cores that it may use.
     pub cores: f64,
+    /// The most that its threads waited in one second for a core that others had, milliseconds of all of them.
+    #[serde(default)]
+    pub waited_ms: f64,
+    /// The most that a hypervisor took in one second from the machine's cores, milliseconds of all of them.
+    #[serde(default)]
+    pub stolen_ms: f64,
 }
 
 /// A worker of a fleet.

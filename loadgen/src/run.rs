@@ -17,7 +17,7 @@ use crate::control::Control;
 use crate::drive::{self, Settings};
 use crate::fleet::{self, Master};
 use crate::plan::{Load, Plan};
-use crate::report::{InstanceReport, LoadKind, Point, Report, RunState};
+use crate::report::{InstanceReport, LoadKind, Point, Report, RunState, Usage};
 use crate::slo::Promise;
 use crate::stats::Totals;
 use crate::target::Target;
@@ -253,9 +253,9 @@ impl Run {
         let is_much = |n: u64| is_much(n, all.sent);
         let mut why = Vec::new();
         if is_much(all.late) {
-            let (late, sent) = (all.late, all.sent);
+            let (late, sent, Usage { waited_ms, stolen_ms, .. }) = (all.late, all.sent, generator.usage);
             why.push(format!(
-                "{late} of {sent} requests were sent more than 10 ms after they were due, because the generator was not ready: give it more cores, or use less load"
+                "{late} of {sent} requests were sent more than 10 ms after they were due, because the generator was not ready: give it more cores, or use less load. In the worst second its threads waited {waited_ms:.0} ms for cores that others had, and a hypervisor took {stolen_ms:.0} ms"
             ));
         }
         if let Load::Rate { connections, .. } = self.plan.load

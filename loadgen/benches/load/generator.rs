@@ -36,6 +36,9 @@ pub(crate) struct Said {
     /// CPU after the warm-up, percent of a core.
     pub(crate) cpu_percent: f64,
     pub(crate) memory_bytes: u64,
+    /// In the worst second, milliseconds: it waited for a core that others had, and a hypervisor took from all cores.
+    pub(crate) waited_ms: f64,
+    pub(crate) stolen_ms: f64,
     /// Of the whole run, as all that follows.
     pub(crate) p50_ms: f64,
     pub(crate) p95_ms: f64,
@@ -95,6 +98,8 @@ pub(crate) async fn load(server: &Server, kind: Kind, time: Duration) -> Result<
         cpu_us: cpu_percent * 1e4 / per_second,
         cpu_percent,
         memory_bytes: report.generator.memory_bytes,
+        waited_ms: report.generator.waited_ms,
+        stolen_ms: report.generator.stolen_ms,
         p50_ms: latency.p50_ms,
         p95_ms: latency.p95_ms,
         p99_ms: latency.p99_ms,

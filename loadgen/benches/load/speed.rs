@@ -27,6 +27,8 @@ pub(crate) async fn measure(plan: &Plan, report: &mut Report) -> Result<()> {
             cpu_us: window.busy.load * 1e6 / window.per_second,
             cpu_percent: window.busy.load * 100.0,
             memory_bytes: 0,
+            waited_ms: f64::NAN,
+            stolen_ms: f64::NAN,
             p50_ms: window.p50_ms,
             p95_ms: f64::NAN,
             p99_ms: f64::NAN,

@@ -14,7 +14,11 @@ pub(crate) async fn measure(plan: &Plan, report: &mut Report) -> Result<()> {
     let window = load(&server, Kind::Paced(USERS), plan.hold).await?;
     report.raw("users", &window)?;
     let said = &window.said;
-    let absolute = format!("p50 {:.2}, p99 {:.2} ms, {} failures", said.p50_ms, said.p99_ms, said.failures);
+    // A core that others have, or that a hypervisor takes, is the reason of what is late on a machine that is not idle.
+    let absolute = format!(
+        "p50 {:.2}, p99 {:.2} ms, {} failures; in the worst second {:.0} ms without a core, {:.0} ms stolen",
+        said.p50_ms, said.p99_ms, said.failures, said.waited_ms, said.stolen_ms
+    );
     let mut row = |what: &str, value: f64, unit: &'static str, target: Target| {
         report.add(Row {
             measure: "users",

@@ -224,6 +224,8 @@ impl Going {
             *usage = Usage {
                 memory_bytes: usage.memory_bytes + report.usage.memory_bytes,
                 cores: usage.cores + report.usage.cores,
+                waited_ms: usage.waited_ms.max(report.usage.waited_ms),
+                stolen_ms: usage.stolen_ms.max(report.usage.stolen_ms),
                 ..*usage
             };
             all.cpu_percent += if report.lost { 0.0 } else { member.cpu_percent };

@@ -51,7 +51,13 @@ pub(crate) fn run(seconds: u64) -> Report {
     }
     let (requests, failures) = history.last().map_or((0, 0), |point| (point.requests, point.failures));
     let elapsed_s = seconds as f64;
-    let usage = Usage { cpu_percent: Range { mean: 14.0, max: 22.5 }, memory_bytes: 44 << 20, cores: 1.0 };
+    let usage = Usage {
+        cpu_percent: Range { mean: 14.0, max: 22.5 },
+        memory_bytes: 44 << 20,
+        cores: 1.0,
+        waited_ms: 30.0,
+        stolen_ms: 0.0,
+    };
     Report {
         schema: SCHEMA.into(),
         version: "0.1.0".into(),

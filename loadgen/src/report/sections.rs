@@ -89,11 +89,12 @@ fn instances(report: &Report) -> Table {
 }
 
 fn generator(report: &Report) -> Table {
-    let mut table = Table::new(["Generator"], ["Requests", "Late", "CPU mean", "CPU max", "Cores", "RAM"]);
+    let mut table =
+        Table::new(["Generator"], ["Requests", "Late", "CPU mean", "CPU max", "Cores", "RAM", "Waited/s", "Stolen/s"]);
     let mut row = |name: String, requests, late, usage: &Usage| {
         let cpu = [percent(usage.cpu_percent.mean), percent(usage.cpu_percent.max), rate(usage.cores)];
         let row = [name, count(requests), count(late)].into_iter().chain(cpu);
-        table.row(row.chain([bytes(usage.memory_bytes)]));
+        table.row(row.chain([bytes(usage.memory_bytes), millis(usage.waited_ms), millis(usage.stolen_ms)]));
     };
     let name = if report.workers.is_empty() { "this process" } else { "all workers" };
     row(name.into(), report.total.requests, report.late, &report.generator);

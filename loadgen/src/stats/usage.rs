@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use procfs::process::Process;
+use procfs::{CurrentSI as _, KernelStats};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::report::{Range, Usage};
@@ -13,6 +14,15 @@ const FULL_PERCENT: f64 = 95.0;
 /// A while that is shorter, such as the run's last one, says nothing of how busy a second is.
 const SHORT: Duration = Duration::from_millis(500);
 
+/// Time in which this process would have run.
+#[derive(Debug, Clone, Copy, Default)]
+struct Lost {
+    /// Its threads waited for a core that others had.
+    waited: Duration,
+    /// A hypervisor ran others than this machine.
+    stolen: Duration,
+}
+
 /// Measures this process, a while after the other.
 #[derive(Debug)]
 pub struct Meter {
@@ -20,6 +30,8 @@ pub struct Meter {
     began: (Instant, Duration),
     last: (Instant, Duration),
     most_percent: f64,
+    last_lost: Lost,
+    most_lost: Lost,
     /// Whiles, and those of them in which nearly all of the CPU was used.
     whiles: (u32, u32),
 }
@@ -29,19 +41,22 @@ impl Meter {
     #[must_use]
     pub fn new(cores: usize) -> Self {
         let now = (Instant::now(), cpu());
-        Self { cores: cores as f64, began: now, last: now, most_percent: 0.0, whiles: (0, 0) }
+        let (last_lost, most_lost) = (Lost::now(), Lost::default());
+        Self { cores: cores as f64, began: now, last: now, most_percent: 0.0, last_lost, most_lost, whiles: (0, 0) }
     }
 
     /// Ends a while and returns its CPU, percent of one core.
     pub fn lap(&mut self) -> f64 {
-        let now = (Instant::now(), cpu());
+        let (now, lost) = ((Instant::now(), cpu()), Lost::now());
         let percent = share(self.last, now);
+        let since = lost.since(self.last_lost);
         if now.0.duration_since(self.last.0) >= SHORT {
             self.most_percent = self.most_percent.max(percent);
+            self.most_lost = self.most_lost.max(since);
             self.whiles.0 += 1;
             self.whiles.1 += u32::from(percent > FULL_PERCENT * self.cores);
         }
-        self.last = now;
+        (self.last, self.last_lost) = (now, lost);
         percent
     }
 
@@ -54,6 +69,8 @@ impl Meter {
             cpu_percent: Range { mean, max: self.most_percent.max(mean) },
             memory_bytes: memory_bytes.unwrap_or_default() * 1024,
             cores: self.cores,
+            waited_ms: self.most_lost.waited.as_secs_f64() * 1e3,
+            stolen_ms: self.most_lost.stolen.as_secs_f64() * 1e3,
         }
     }
 
@@ -67,6 +84,25 @@ impl Meter {
                 "the generator used more than {FULL_PERCENT} % of its {cores} cores in {full} of {all} seconds: its own speed is measured; give it more cores or workers"
             )
         })
+    }
+}
+
+impl Lost {
+    /// Returns what was lost so far; nothing of what the kernel does not tell.
+    fn now() -> Self {
+        let threads = Process::myself().and_then(|own| own.tasks()).into_iter().flatten();
+        // A thread may end meanwhile.
+        let waited = threads.filter_map(|thread| Some(thread.ok()?.schedstat().ok()?.run_delay)).sum();
+        let stolen = KernelStats::current().ok().and_then(|all| all.total.steal_duration());
+        Self { waited: Duration::from_nanos(waited), stolen: stolen.unwrap_or_default() }
+    }
+
+    fn since(self, before: Self) -> Self {
+        Self { waited: self.waited.saturating_sub(before.waited), stolen: self.stolen.saturating_sub(before.stolen) }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self { waited: self.waited.max(other.waited), stolen: self.stolen.max(other.stolen) }
     }
 }
 
@@ -85,6 +121,26 @@ fn share(from: (Instant, Duration), to: (Instant, Duration)) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_that_wait_for_a_core_are_seen() {
+        let (n, until) = (std::thread::available_parallelism().unwrap().get() + 1, Instant::now() + 2 * SHORT);
+        std::thread::scope(|scope| {
+            let mut meter = Meter::new(n);
+            for _ in 0..n {
+                scope.spawn(|| {
+                    while Instant::now() < until {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            // One more than there are cores: at any time one waits, at least.
+            std::thread::sleep(SHORT + SHORT / 10);
+            meter.lap();
+            let Usage { waited_ms, stolen_ms, .. } = meter.usage();
+            assert!(waited_ms > 100.0 && stolen_ms >= 0.0, "{waited_ms} {stolen_ms}");
+        });
+    }
 
     #[test]
     fn the_last_moment_of_a_run_is_no_second() {
