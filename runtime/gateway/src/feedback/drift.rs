@@ -13,6 +13,7 @@ use crate::api::json;
 use crate::ask::ask;
 use crate::body::Body;
 use crate::error::Error;
+use crate::exposition::{Sample, samples};
 use crate::gateway::Gateway;
 
 /// How long an instance may take to show its counters.
@@ -38,9 +39,10 @@ impl Gateway {
             instances.map(|(backend, ..)| async move { ask(backend.address, Method::GET, "/metrics", LIMIT).await });
         let mut largest: BTreeMap<String, f64> = BTreeMap::new();
         for (_, text) in join_all(asked).await.into_iter().flatten() {
-            for (name, psi) in String::from_utf8_lossy(&text).lines().filter_map(index) {
-                let known = largest.entry(name).or_insert(psi);
-                *known = known.max(psi);
+            for sample in samples(&String::from_utf8_lossy(&text)) {
+                let Some(name) = name(&sample) else { continue };
+                let known = largest.entry(name).or_insert(sample.value);
+                *known = known.max(sample.value);
             }
         }
         if let Some(fields) = summary.as_object_mut().filter(|_| !largest.is_empty()) {
@@ -50,18 +52,13 @@ impl Gateway {
     }
 }
 
-/// Reads `drover_drift_psi{of="input",field="text"} 0.1` as `input text`, 0.1.
-fn index(line: &str) -> Option<(String, f64)> {
-    let (labels, value) = line.strip_prefix("drover_drift_psi{")?.rsplit_once("} ")?;
-    let label = |name: &str| {
-        let value = labels.split(',').find_map(|label| label.trim().strip_prefix(name)?.strip_prefix("=\""))?;
-        Some(value.trim_end_matches('"'))
-    };
-    let name = match (label("of")?, label("field")?) {
-        ("input", field) => format!("input {field}"),
-        (of, _) => of.to_owned(),
-    };
-    Some((name, value.parse().ok()?))
+/// Returns what an index of drift is about, such as `input text` or `prediction`; nothing of other samples.
+fn name(sample: &Sample<'_>) -> Option<String> {
+    match (sample.name, sample.label("of")?, sample.label("field")?) {
+        ("drover_drift_psi", "input", field) => Some(format!("input {field}")),
+        ("drover_drift_psi", of, _) => Some(of.to_owned()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -70,10 +67,11 @@ mod tests {
 
     #[test]
     fn an_index_is_read_as_functions_write_it() {
-        let read = |line| index(line);
+        let read = |line| samples(line).find_map(|sample| Some((name(&sample)?, sample.value)));
         assert_eq!(read(r#"drover_drift_psi{of="input",field="text"} 0.25"#), Some(("input text".into(), 0.25)));
         assert_eq!(read(r#"drover_drift_psi{of="prediction",field="prediction"} 1"#), Some(("prediction".into(), 1.0)));
         assert_eq!(read("# TYPE drover_drift_psi gauge"), None);
+        assert_eq!(read(r#"drover_other{of="input",field="text"} 1"#), None);
         assert_eq!(read("drover_slots 7"), None);
     }
 }

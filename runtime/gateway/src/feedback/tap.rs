@@ -37,12 +37,16 @@ impl Answers {
         payload: &Payload,
         response: Response<Body>,
     ) -> Response<Body> {
-        let is_prediction = head.method == Method::POST
+        let is_prediction = keep != Keep::Nothing
+            && head.method == Method::POST
             && head.uri.path() == "/predict"
             && response.status() == StatusCode::OK
             && is_json(response.headers());
+        if !is_prediction {
+            return response;
+        }
         let id = head.headers.get(REQUEST_ID).and_then(|v| RequestId::from_client(v.as_bytes()));
-        let (true, true, Some(id)) = (keep != Keep::Nothing, is_prediction, id) else { return response };
+        let Some(id) = id else { return response };
         let input = match payload {
             Payload::Whole(bytes) if keep == Keep::Inputs && bytes.len() <= MAX_BYTES => Some(bytes.clone()),
             _ => None,
