@@ -15,7 +15,8 @@ use super::line::{Line, failure};
 use super::wire::Answered;
 use crate::work::{Answer, Ask, Failure, Script};
 
-/// Behind its time by more than this, a request is late.
+/// Behind its time by more than this, a request is late: so much more than a timer is wrong by that somebody else had
+/// the core, or this thread had more to do than it can. A user's first request has no time to be behind of.
 const LATE: Duration = Duration::from_millis(10);
 
 /// One user.

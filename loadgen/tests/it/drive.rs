@@ -1,6 +1,7 @@
 //! Users, arrivals and connections.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -360,6 +361,59 @@ async fn what_waits_for_a_connection_counts_from_when_it_was_due() {
     assert!(all.late < 5, "{} of 40 on a busy machine", all.late);
     assert!(tally.latency.max() > 400_000, "{} us from when it was due", tally.latency.max());
     assert!(tally.service.max() < 200_000, "{} us from when it was sent", tally.service.max());
+}
+
+/// Asks as [`Get`] does, and holds its whole thread up at one answer, as a machine does that is short of cores.
+struct HoldsUp {
+    inner: Arc<dyn Work>,
+    answers: Arc<AtomicU64>,
+}
+
+struct HeldUser {
+    inner: Box<dyn Script>,
+    answers: Arc<AtomicU64>,
+}
+
+impl Work for HoldsUp {
+    fn tasks(&self) -> &[String] {
+        self.inner.tasks()
+    }
+
+    fn user(&self, seed: u64) -> Box<dyn Script> {
+        Box::new(HeldUser { inner: self.inner.user(seed), answers: Arc::clone(&self.answers) })
+    }
+}
+
+impl Script for HeldUser {
+    fn next(&mut self) -> Result<Option<Ask>, Failure> {
+        self.inner.next()
+    }
+
+    fn judge(&mut self, answer: &Answer) -> Result<(), Failure> {
+        if self.answers.fetch_add(1, Ordering::Relaxed) == 35 {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        self.inner.judge(answer)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_the_generator_holds_up_is_late() {
+    let server = Server::ok().await;
+    let held = async |plan: &Plan| {
+        let work: Arc<dyn Work> = Arc::new(HoldsUp { inner: Get::work("/x"), answers: Arc::default() });
+        let settings = Settings { threads: 1, ..two_threads() };
+        drain(Drive::start(&work, &server.target(), plan, &settings, Instant::now(), Course::new(plan)).unwrap()).await
+    };
+    // One every 5 ms: those that were due in the first 90 ms of 100.
+    let by_rate = held(&rate(200.0, 1.0, 100)).await;
+    assert!((15..190).contains(&by_rate.late), "{}", by_rate.late);
+    assert_eq!((by_rate.sent, by_rate.waited), (200, 0));
+    let tally = by_rate.all();
+    assert!(tally.latency.max() > 80_000, "{} us from when it was due", tally.latency.max());
+    // Of ten that begin together, those that rest already when the sixth of them is held up.
+    let by_users = held(&Plan { wait: Wait::Constant(Duration::from_millis(50)), ..users(10.0, 1.0) }).await;
+    assert!(by_users.late >= 2, "{} of {}", by_users.late, by_users.sent);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

