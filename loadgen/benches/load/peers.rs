@@ -4,7 +4,7 @@
 mod tools;
 
 use std::process::Stdio;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use drover_testkit::bench::machine::{Busy, CpuClock, LOAD_CORE, SERVER_CORE};
 use drover_testkit::bench::report::{Report, Row, Target, per_second};
@@ -51,8 +51,8 @@ impl Measured for Window {
 pub(crate) async fn measure(plan: &Plan, report: &mut Report) -> Result<()> {
     let (tools, missing) = Tools::prepare().await?;
     missing.into_iter().for_each(|line| report.skipped(line));
-    // Most need a second until all users are there.
-    let time = plan.window * 2;
+    // Most need a second until all users are there, and Locust more on a machine that is busy.
+    let time = (plan.window * 2).max(Duration::from_secs(5));
     let server = Server::bare(SERVER_CORE).await?;
     let there: Vec<_> = PEERS.iter().filter(|(_, tool, _)| tools.has(*tool)).collect();
     let contenders = [("loadgen", None)].into_iter().chain(there.iter().map(|(name, tool, _)| (*name, Some(*tool))));

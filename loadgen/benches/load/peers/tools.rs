@@ -165,7 +165,7 @@ impl Tools {
                 text.lines().find_map(|line| line.trim_start().strip_prefix("Requests/sec:")?.trim().parse().ok())
             }
         };
-        rate.ok_or_else(|| {
+        rate.filter(|rate| *rate > 0.0).ok_or_else(|| {
             format!("{tool:?} said no requests a second: {text}{}", String::from_utf8_lossy(&output.stderr)).into()
         })
     }
