@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::control::Control;
+use crate::control::{Chosen, Control};
 use crate::report::Report;
 
 /// Clients at once.
@@ -27,11 +27,13 @@ const LIMITS: Limits =
 struct Page {
     reports: watch::Receiver<Arc<Report>>,
     control: mpsc::Sender<Control>,
+    choices: Option<mpsc::Sender<Chosen>>,
 }
 
 /// Serves the page on `listener` until it is dropped, which closes every connection.
 ///
-/// What a person wants goes to `control`. Requests must name this machine by address or as `localhost`.
+/// What a person wants goes to `control`, and what is to be run to `choices`, where the command line leaves that open.
+/// Requests must name this machine by address or as `localhost`.
 ///
 /// # Errors
 /// The listener is lost.
@@ -39,8 +41,9 @@ pub async fn serve(
     listener: TcpListener,
     reports: watch::Receiver<Arc<Report>>,
     control: mpsc::Sender<Control>,
+    choices: Option<mpsc::Sender<Chosen>>,
 ) -> io::Result<()> {
-    let page = Arc::new(Page { reports, control });
+    let page = Arc::new(Page { reports, control, choices });
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let stop = CancellationToken::new();
     let mut open = JoinSet::new();

@@ -110,6 +110,7 @@ impl<E: Catalog + Scheduler + 'static> Place<E> {
             peers: Arc::new(Alone::default()),
             access: Access::open(AccessConfig::default()).await.unwrap(),
             settings: drover_gateway::Settings::default(),
+            load: None,
             stop: stop.clone(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

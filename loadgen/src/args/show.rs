@@ -22,7 +22,7 @@ pub(crate) struct ShowArgs {
     /// Shows nothing while it runs.
     #[arg(long)]
     pub(crate) headless: bool,
-    /// A live page, which starts the run.
+    /// A live page, which starts the run. Without a target it waits for the console to say what to run.
     #[arg(long, conflicts_with = "headless")]
     pub(crate) web: bool,
     /// The live page's port.

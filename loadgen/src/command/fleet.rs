@@ -36,7 +36,7 @@ pub(crate) async fn master(args: &MasterArgs) -> Result<ExitCode> {
     run.described.insert("expect-workers".to_owned(), fleet.expect_workers.to_string());
     let master = Master::start(listener, key, brief, fleet.expect_workers)?;
     eprintln!("loadgen worker --master {address}");
-    let code = follow(&args.run, Run { fleet: Some(master.clone()), ..run }).await;
+    let code = follow(&args.run, Some(Run { fleet: Some(master.clone()), ..run }), None).await;
     master.dismiss().await;
     code
 }

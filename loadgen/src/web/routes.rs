@@ -74,19 +74,15 @@ impl Page {
         if path != "/metrics" {
             guard::check(&request)?;
         }
-        let wanted = if path == "/api/control" { Method::POST } else { Method::GET };
+        let wanted = if matches!(path.as_str(), "/api/control" | "/api/preset") { Method::POST } else { Method::GET };
         if request.method() != wanted && !(wanted == Method::GET && request.method() == Method::HEAD) {
             let why = format!("this takes {wanted}, not {}", request.method());
             return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, why));
         }
         match path.as_str() {
             "/events" => Ok(self.events()),
-            "/api/control" => {
-                control::take(self, request.into_body()).await?;
-                let mut response = full(JSON, "{}");
-                *response.status_mut() = StatusCode::ACCEPTED;
-                Ok(response)
-            }
+            "/api/control" => control::take(self, request.into_body()).await.map(|()| accepted()),
+            "/api/preset" => control::choose(self, request.into_body()).await.map(|()| accepted()),
             "/health" => Ok(full(JSON, r#"{"status":"ok"}"#)),
             path => asset(path)
                 .or_else(|| document(path, &self.report()))
@@ -136,6 +132,12 @@ fn document(path: &str, report: &Report) -> Option<Response<Body>> {
     let mut response = full(kind, text);
     response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FILE_POLICY));
     Some(response)
+}
+
+fn accepted() -> Response<Body> {
+    let mut response = full(JSON, "{}");
+    *response.status_mut() = StatusCode::ACCEPTED;
+    response
 }
 
 fn full(kind: &'static str, text: impl Into<Bytes>) -> Response<Body> {

@@ -6,6 +6,7 @@ use http::{Request, StatusCode};
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::plan::Preset;
 use crate::report::{LoadKind, RunState, sample};
 
 /// A live page, and the hands of the run behind it.
@@ -13,6 +14,7 @@ struct Run {
     address: SocketAddr,
     reports: watch::Sender<Arc<Report>>,
     wishes: mpsc::Receiver<Control>,
+    choices: mpsc::Receiver<Chosen>,
     served: JoinHandle<io::Result<()>>,
 }
 
@@ -22,7 +24,9 @@ impl Run {
         let address = listener.local_addr().unwrap();
         let (reports, seen) = watch::channel(Arc::new(report));
         let (control, wishes) = mpsc::channel(4);
-        Self { address, reports, wishes, served: tokio::spawn(serve(listener, seen, control)) }
+        let (choose, choices) = mpsc::channel(1);
+        let served = tokio::spawn(serve(listener, seen, control, Some(choose)));
+        Self { address, reports, wishes, choices, served }
     }
 
     fn url(&self, path: &str) -> String {
@@ -40,9 +44,15 @@ impl Run {
     }
 
     async fn control(&self, body: &str) -> (StatusCode, String) {
-        let request = client().post(self.url("/api/control")).header("content-type", "application/json");
-        let answer = request.body(body.to_owned()).send().await.unwrap();
-        (answer.status(), answer.text().await.unwrap())
+        self.post("/api/control", body).await
+    }
+
+    fn post(&self, path: &str, body: &str) -> impl Future<Output = (StatusCode, String)> + use<> {
+        let request = client().post(self.url(path)).header("content-type", "application/json").body(body.to_owned());
+        async move {
+            let answer = request.send().await.unwrap();
+            (answer.status(), answer.text().await.unwrap())
+        }
     }
 }
 
@@ -134,6 +144,42 @@ async fn wishes_reach_the_run_and_nonsense_does_not() {
     assert_eq!(run.control(r#"{"do":"start"}"#).await.0, 503, "nobody takes the wishes");
     run.wishes.close();
     assert_eq!(run.control(r#"{"do":"start"}"#).await.0, 410, "nobody ever will");
+}
+
+#[tokio::test]
+async fn what_is_chosen_is_begun_or_refused_in_words() {
+    let mut run = Run::start(Report::empty()).await;
+    let penguins = r#"{"function":"penguins","preset":"stress","scale_time":0.5}"#;
+    for answer in [Ok(()), Err("no function `penguins`".to_owned())] {
+        let asked = run.post("/api/preset", penguins);
+        let told = async {
+            let chosen = run.choices.recv().await.unwrap();
+            assert_eq!((chosen.choice.preset, chosen.choice.scale_time), (Preset::Stress, 0.5));
+            assert_eq!(chosen.choice.function.as_str(), "penguins");
+            chosen.told.send(answer.clone()).unwrap();
+        };
+        let ((status, text), ()) = tokio::join!(asked, told);
+        match answer {
+            Ok(()) => assert_eq!(status, 202, "{text}"),
+            Err(why) => assert!(status == 422 && text.contains(&why), "{status}: {text}"),
+        }
+    }
+    for (body, why) in [
+        (r#"{"function":"a/b","preset":"quick"}"#, "a/b"),
+        (r#"{"function":"penguins","preset":"dance"}"#, "unknown variant `dance`"),
+        (r#"{"function":"penguins","preset":"quick","scale_time":0}"#, "scale_time is 0"),
+        (r#"{"function":"penguins","preset":"quick","scale_time":11}"#, "at most 10"),
+        (r#"{"function":"penguins","preset":"quick","more":1}"#, "unknown field `more`"),
+    ] {
+        let (status, text) = run.post("/api/preset", body).await;
+        assert!(status == 422 && text.contains(why), "{body}: {status} {text}");
+    }
+    assert_eq!(run.control(r#"{"do":"start"}"#).await.0, 409, "nothing is chosen");
+    run.show(holding(3));
+    assert_eq!(run.post("/api/preset", penguins).await.0, 409, "it goes on");
+    run.show(sample::report());
+    run.choices.close();
+    assert_eq!(run.post("/api/preset", penguins).await.0, 410, "nobody ever will");
 }
 
 #[tokio::test]
@@ -282,7 +328,7 @@ async fn the_page_says_that_the_generator_is_gone_and_finds_it_again() {
     })
     .await;
     let (control, _wishes) = mpsc::channel(4);
-    let _again = tokio::spawn(serve(listener, run.reports.subscribe(), control));
+    let _again = tokio::spawn(serve(listener, run.reports.subscribe(), control, None));
     run.show(holding(9));
     page.until("document.querySelector('.facts').innerText.startsWith('0:09')").await;
     page.until("document.querySelector('#said').innerText === ''").await;

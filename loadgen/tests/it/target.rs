@@ -44,6 +44,7 @@ async fn gateway_for(instances: &[&str], access: AccessConfig, tls: Option<Tls>)
         peers: Arc::new(Alone::default()),
         access: Access::open(access).await.unwrap(),
         settings: Settings::default(),
+        load: None,
         stop: stop.clone(),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -12,7 +12,7 @@ use drover_engine::{Alone, Catalog, Fixed, Peers, Scheduler};
 use drover_gateway::access::Access;
 use drover_gateway::config::GatewayConfig;
 use drover_gateway::tls::Tls;
-use drover_gateway::{Gateway, Parts};
+use drover_gateway::{Gateway, Parts, RunsAt};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +61,7 @@ pub(crate) async fn gateway(args: &GatewayArgs) -> anyhow::Result<ExitCode> {
         peers: Arc::clone(&engine.peers),
         access,
         settings: config.settings,
+        load: config.load.map(|url| Arc::new(RunsAt(url)) as _),
         stop: stop.clone(),
     })?;
     for listener in &listeners {

@@ -4,7 +4,9 @@ mod build;
 mod example;
 mod feedback;
 mod jobs;
+mod load;
 mod observe;
+mod servers;
 mod terminal;
 mod watch;
 
@@ -29,7 +31,8 @@ use crate::control::print;
 use crate::signals::Signals;
 use feedback::Feedback;
 use jobs::Plan;
-use observe::Observers;
+use load::Generator;
+use servers::Servers;
 use terminal::Terminal;
 
 /// How long a replaced instance may take until it is ready.
@@ -75,21 +78,23 @@ pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
     }
 
     let stop = CancellationToken::new();
+    let servers = Servers::default();
+    let generator = Generator::new(address, &place.state_dir, !args.no_build, servers.clone(), terminal)?;
     let gateway = Gateway::new(drover_gateway::Parts {
         catalog: Arc::clone(&engine) as _,
         scheduler: Arc::clone(&engine) as _,
         peers: Arc::new(drover_engine::Alone::default()),
         access: Access::open(AccessConfig::default()).await?,
         settings: drover_gateway::Settings { feedback: feedback.settings.clone(), ..Default::default() },
+        load: Some(Arc::new(generator)),
         stop: stop.clone(),
     })?;
     let server = tokio::spawn(drover_gateway::serve(vec![listener], None, gateway, stop.clone()));
-    let observers = match args.observe {
-        true => {
-            Observers::start(address, &place.state_dir, terminal).map_err(|e| terminal.warn(&format!("{e:#}"))).ok()
-        }
-        false => None,
-    };
+    if args.observe
+        && let Err(why) = observe::start(&servers, address, &place.state_dir, terminal)
+    {
+        terminal.warn(&format!("{why:#}"));
+    }
     let url = format!("http://{address}");
     let welcome = tokio::spawn(welcome(Arc::clone(&engine), url, names));
     let watching = if args.watch { Some(watch::start(plan.functions, Arc::clone(&engine), terminal)?) } else { None };
@@ -105,9 +110,7 @@ pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
         let served = server.await;
         feedback.stop().await;
         engine.shut_down().await;
-        if let Some(observers) = observers {
-            observers.stop().await;
-        }
+        servers.stop().await;
         served
     };
     tokio::pin!(drain);

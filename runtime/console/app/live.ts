@@ -2,6 +2,7 @@
 
 import { effect, signal } from "@preact/signals";
 import { api, adminKey, Refusal } from "./api";
+import { events } from "./stream";
 import { answers, isFailure, merge, percentile } from "./rates";
 import type { Counted, Decided, Instance, Picture } from "./types";
 
@@ -20,6 +21,13 @@ export interface Second {
   wanted: number | null;
 }
 
+export interface Happened {
+  at_unix_ms: number;
+  function?: string;
+  instance?: string;
+  text: string;
+}
+
 export type Link = "connecting" | "open" | "lost" | "locked" | "refused";
 
 /** All functions together. */
@@ -35,7 +43,7 @@ export const link = signal<Link>("connecting");
 export const refusal = signal("");
 export const decisions = signal<Decided[]>([]);
 /** Instances that came into or went out of service since the page was opened, the newest first. */
-export const happened = signal<{ at_unix_ms: number; function?: string; instance?: string; text: string }[]>([]);
+export const happened = signal<Happened[]>([]);
 
 const past = new Map<string, Second[]>();
 let pictures: Picture[] = [];
@@ -91,41 +99,18 @@ async function keepFollowing(stop: AbortSignal): Promise<void> {
 }
 
 async function once(stop: AbortSignal, opened: () => void): Promise<void> {
-  const silence = new AbortController();
-  let timer = 0;
-  const heard = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => silence.abort(), SILENCE_MS);
-  };
-  heard();
-  try {
-    const response = await api("/api/live", { signal: AbortSignal.any([stop, silence.signal]) });
-    void api("/api/decisions").then(async (r) => (decisions.value = await r.json()), () => undefined);
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    for (let text = ""; ; ) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      heard();
-      text += value;
-      const parts = text.split("\n\n");
-      text = parts.pop() ?? "";
-      for (const part of parts) take(part);
-      link.value = "open";
-      opened();
-    }
-  } finally {
-    clearTimeout(timer);
+  for await (const [name, value] of events("/api/live", stop, SILENCE_MS)) {
+    if (link.value !== "open") void api("/api/decisions").then(async (r) => (decisions.value = await r.json()), () => undefined);
+    take(name, value);
+    link.value = "open";
+    opened();
   }
 }
 
-function take(event: string): void {
-  const field = (name: string) => event.split("\n").find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
-  const [name, data] = [field("event"), field("data")];
-  if (!name || !data) return;
-  const value = JSON.parse(data);
-  if (name === "live") see(value);
-  if (name === "decision") decisions.value = [value, ...decisions.value].slice(0, 500);
-  if (name === "instance") happened.value = [value, ...happened.value].slice(0, 100);
+function take(name: string, value: unknown): void {
+  if (name === "live") see(value as Picture);
+  if (name === "decision") decisions.value = [value as Decided, ...decisions.value].slice(0, 500);
+  if (name === "instance") happened.value = [value as Happened, ...happened.value].slice(0, 100);
 }
 
 function see(now: Picture): void {

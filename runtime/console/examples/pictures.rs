@@ -14,6 +14,8 @@ use drover_testkit::Browser;
 const GATHER: Duration = Duration::from_secs(90);
 /// How long a page is looked at before its picture is taken.
 const LOOK: Duration = Duration::from_secs(2);
+/// How long a load test is looked at.
+const RUN: Duration = Duration::from_secs(15);
 const WIDE: (u32, u32) = (1180, 760);
 const PHONE: (u32, u32) = (390, 780);
 
@@ -48,6 +50,12 @@ async fn main() -> anyhow::Result<()> {
                 let choose = "(() => { const it = document.querySelector('select[name=verdict]'); it.value = 'down';
                     it.dispatchEvent(new Event('change', { bubbles: true })); })(); undefined";
                 tab.eval(choose).await;
+            }
+            "load" => {
+                tab.until("document.querySelector('form button.go')?.disabled === false").await;
+                tab.click("form button.go").await;
+                tab.until("document.querySelector('.chart canvas')").await;
+                tokio::time::sleep(RUN).await;
             }
             "sentiment" => {
                 tab.fill("textarea", "La habitación estaba sucia y nadie nos ayudó.").await;

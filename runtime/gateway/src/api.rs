@@ -99,6 +99,7 @@ impl Gateway {
             ["decisions"] if get => Ok(json(&self.decisions.all())),
             ["events"] if get => Ok(self.listen()),
             ["feedback", ..] => self.verdicts(below, request).await,
+            ["load", what] => self.load(what, request).await,
             ["live"] if get => Ok(self.look()),
             ["sd"] if get => Ok(json(&self.targets(&request, client.is_tls))),
             ["stop"] if post => {

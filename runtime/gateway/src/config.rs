@@ -39,6 +39,8 @@ pub struct GatewayConfig {
     pub functions: BTreeMap<FunctionName, FixedFunction>,
     /// Its limits.
     pub settings: Settings,
+    /// Who can put load on it: a `loadgen --web`, `http://host:port`.
+    pub load: Option<String>,
 }
 
 /// The files of a certificate.

@@ -26,6 +26,7 @@ use crate::hold::Holds;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
 use crate::live::Live;
+use crate::load::{Load, LoadGenerator};
 use crate::metrics::Metrics;
 use crate::route::Route;
 use crate::times::Times;
@@ -45,6 +46,7 @@ pub struct Gateway {
     pub(crate) decisions: Decisions,
     pub(crate) holds: Holds,
     pub(crate) feedback: Feedback,
+    pub(crate) load: Load,
     /// Failures that are logged.
     failures: Throttle,
     /// Told when a function needs its first instance.
@@ -83,6 +85,8 @@ pub struct Parts {
     pub access: Arc<Access>,
     /// The limits.
     pub settings: Settings,
+    /// Who can put load on it, for its console.
+    pub load: Option<Arc<dyn LoadGenerator>>,
     /// Cancelled when the gateway is asked to stop.
     pub stop: CancellationToken,
 }
@@ -93,7 +97,7 @@ impl Gateway {
     /// # Errors
     /// If its counters cannot be made.
     pub fn new(parts: Parts) -> Result<Arc<Self>, BuildError> {
-        let Parts { catalog, scheduler, peers, access, settings, stop } = parts;
+        let Parts { catalog, scheduler, peers, access, settings, load, stop } = parts;
         let wake = Arc::new(Notify::new());
         Ok(Arc::new(Self {
             lanes: Lanes::new(settings.clone(), Arc::clone(&wake)),
@@ -103,6 +107,7 @@ impl Gateway {
             decisions: Decisions::default(),
             holds: Holds::default(),
             feedback: Feedback::new(&settings.feedback),
+            load: Load::new(load),
             failures: Throttle::default(),
             is_leaving: AtomicBool::new(false),
             born: Instant::now(),
@@ -140,12 +145,12 @@ impl Gateway {
         }
         let (status, elapsed) = (response.status().as_u16(), times.started.elapsed());
         if let Some((detail, cause)) = failed {
-            let function = lane.as_ref().map(|lane| lane.function.as_str());
+            let (function, trace_id) = (lane.as_ref().map(|lane| lane.function.as_str()), times.trace_id());
             // What a client did wrong is its own affair until someone looks for it.
             if status < 500 {
-                tracing::debug!(request_id = %id, function, status, kind, cause, ?elapsed, "{detail}");
+                tracing::debug!(request_id = %id, trace_id, function, status, kind, cause, ?elapsed, "{detail}");
             } else if let Some(left_out) = self.failures.admit(Instant::now()) {
-                tracing::warn!(request_id = %id, function, status, kind, cause, ?elapsed, left_out, "{detail}");
+                tracing::warn!(request_id = %id, trace_id, function, status, kind, cause, ?elapsed, left_out, "{detail}");
             }
         }
         match &lane {

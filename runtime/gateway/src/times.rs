@@ -39,6 +39,11 @@ impl Times {
         }
     }
 
+    /// Returns the trace's id, for log lines.
+    pub(crate) fn trace_id(&self) -> Option<String> {
+        self.trace.get().map(|trace| trace.id())
+    }
+
     /// Ends it, once the head of the answer is known.
     pub(crate) fn finish_trace(self, status: u16, function: &str, id: &RequestId, kind: &str) {
         if let Some(trace) = self.trace.into_inner() {

@@ -20,16 +20,21 @@ pub(super) async fn functions(functions: &[Source], terminal: &Terminal) -> anyh
         by_target.entry(target).or_default().push(&function.package);
     }
     for (target, packages) in by_target {
-        terminal.say(&format!("building {}", packages.join(", ")));
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-        let mut command = Command::new(&cargo);
-        command.args(["build", "--release", "--target-dir"]).arg(target);
-        for package in packages {
-            command.args(["-p", package]);
-        }
-        run(command, "cargo build").await?;
+        release(target, &packages, terminal).await?;
     }
     Ok(())
+}
+
+/// Builds `packages` of this checkout in `release` of the directory `target`.
+pub(super) async fn release(target: &Path, packages: &[&str], terminal: &Terminal) -> anyhow::Result<()> {
+    terminal.say(&format!("building {}", packages.join(", ")));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(&cargo);
+    command.args(["build", "--release", "--target-dir"]).arg(target);
+    for package in packages {
+        command.args(["-p", package]);
+    }
+    run(command, "cargo build").await
 }
 
 /// Has one of the functions fetch the inference library, if it is not there yet: once for all, before

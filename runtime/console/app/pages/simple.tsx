@@ -1,14 +1,14 @@
 // A function alone, for those who use it: at `/sentiment`, a sentence in, a verdict out, and whether it was right.
 
 import { useState } from "preact/hooks";
-import { type Answered, Bars, predict, Thumbs, Verdict } from "../answer";
+import { Bars, Thumbs, Verdict } from "../answer";
 import { Fields } from "../form";
-import { NoShape, urlOf, useShape } from "../known";
+import { NoShape, useShape } from "../known";
 import { link, picture } from "../live";
 import { Notice, Preferences, Title } from "../parts";
-import { request, type Shape, shown } from "../schema";
+import { type Shape, shown } from "../schema";
+import { useAnswer } from "../submit";
 import { figure, t } from "../words";
-import { type Wrong, wrong } from "./try";
 
 export function Simple({ name }: { name: string }) {
   const { shape, error } = useShape(name);
@@ -38,28 +38,22 @@ export function Simple({ name }: { name: string }) {
 function Form({ name, shape }: { name: string; shape: Shape }) {
   const isOneText = shape.fields.length === 1 && shape.fields[0]!.kind === "text";
   const [values, setValues] = useState(isOneText ? {} : shown(shape.example));
-  const [answered, setAnswered] = useState<Answered | null>(null);
-  const [problem, setProblem] = useState<Wrong | null>(null);
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: Event) => {
-    event.preventDefault();
-    setBusy(true);
-    try {
-      setAnswered(await predict(urlOf(name), request(shape.fields, values)));
-      setProblem(null);
-    } catch (e) {
-      setAnswered(null);
-      setProblem(wrong(e));
-    }
-    setBusy(false);
-  };
+  const { answered, problem, busy, submit, seen } = useAnswer(name, shape, values);
   // Whoever may not see what runs is shown the thumbs all the same: the gateway says if nothing is kept.
   const feedback = picture.value?.functions.find((fn) => fn.name === name)?.feedback;
   const keeps = picture.value ? (feedback ?? "off") !== "off" : link.value !== "connecting";
   return (
     <>
       <form class="panel" onSubmit={submit} noValidate>
-        <Fields fields={shape.fields} values={values} errors={problem?.fields ?? {}} onChange={(field, value) => setValues({ ...values, [field]: value })} />
+        <Fields
+          fields={shape.fields}
+          values={values}
+          errors={problem?.fields ?? {}}
+          onChange={(field, value) => {
+            setValues({ ...values, [field]: value });
+            seen(field);
+          }}
+        />
         <div class="actions">
           <button class="go" disabled={busy}>
             {busy ? t("predicting") : t(isOneText ? "analyse" : "predict")}

@@ -1,12 +1,11 @@
 // The form of a function beside its answer.
 
-import { useRef, useState } from "preact/hooks";
-import { type Answered, Bars, Facts, predict, Thumbs, Timing, Verdict } from "../answer";
-import { Refusal, words } from "../api";
+import { useRef } from "preact/hooks";
+import { Bars, Facts, Thumbs, Timing, Verdict } from "../answer";
 import { Fields } from "../form";
-import { urlOf } from "../known";
 import { Empty, Notice, Panel } from "../parts";
-import { request, type Shape, shown } from "../schema";
+import { type Shape, shown } from "../schema";
+import { useAnswer } from "../submit";
 import { t } from "../words";
 
 interface Props {
@@ -18,37 +17,11 @@ interface Props {
   keeps: boolean;
 }
 
-/** What is wrong with a request: by field, and as a whole. */
-export interface Wrong {
-  fields: Record<string, string>;
-  text: string;
-}
-
-export function wrong(e: unknown): Wrong {
-  const errors = e instanceof Refusal ? (e.problem.errors ?? []) : [];
-  const fields = Object.fromEntries(errors.map(({ pointer, detail }) => [pointer.replace(/^\//, ""), detail]));
-  const n = errors.length;
-  return { fields, text: n === 0 ? words(e) : n === 1 ? t("wrongValue") : t("wrongValues", { n }) };
-}
-
 export function Answer({ name, shape, values, setValues, keeps }: Props) {
-  const [answered, setAnswered] = useState<Answered | null>(null);
-  const [problem, setProblem] = useState<Wrong | null>(null);
-  const [busy, setBusy] = useState(false);
   const form = useRef<HTMLFormElement>(null);
-  const submit = async (event: Event) => {
-    event.preventDefault();
-    setBusy(true);
-    try {
-      setAnswered(await predict(urlOf(name), request(shape.fields, values)));
-      setProblem(null);
-    } catch (e) {
-      setAnswered(null);
-      setProblem(wrong(e));
-      requestAnimationFrame(() => form.current?.querySelector<HTMLElement>("[aria-invalid]")?.focus());
-    }
-    setBusy(false);
-  };
+  // The first wrong field is where to type.
+  const failed = () => form.current?.querySelector<HTMLElement>("[aria-invalid]")?.focus();
+  const { answered, problem, busy, submit, seen } = useAnswer(name, shape, values, failed);
   return (
     <div class="split">
       <form class="panel" ref={form} onSubmit={submit} noValidate>
@@ -58,7 +31,7 @@ export function Answer({ name, shape, values, setValues, keeps }: Props) {
           errors={problem?.fields ?? {}}
           onChange={(field, value) => {
             setValues({ ...values, [field]: value });
-            if (problem?.fields[field]) setProblem({ ...problem, fields: { ...problem.fields, [field]: "" } });
+            seen(field);
           }}
         />
         <div class="actions">

@@ -23,7 +23,7 @@ impl House {
     /// Starts `functions`, one instance each, at most three. Returns nothing where there is no Chromium.
     pub(crate) async fn start(functions: &[&str]) -> Option<Self> {
         let browser = Browser::start().await?;
-        let binaries = built(&[&["drover-cli"], functions].concat());
+        let binaries = built(&[&["drover-cli", "loadgen"], functions].concat());
         let (dir, [port]) = (tempfile::tempdir().unwrap(), free_ports());
         let mut command = Command::new(binaries.join("drover"));
         command.current_dir(checkout()).args(["up", "--no-build", "--port", &port.to_string(), "--state-dir"]);

@@ -8,6 +8,7 @@
 
 mod house;
 mod judge;
+mod load;
 mod looks;
 mod steer;
 mod try_it;

@@ -36,6 +36,7 @@ impl GatewayConfig {
             access: access(r, layers),
             cluster: cluster(r, functions.is_empty()),
             settings: settings(r),
+            load: r.read("load.url", parse::server),
             functions,
             listen,
         };

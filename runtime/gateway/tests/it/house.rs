@@ -276,6 +276,7 @@ impl House {
             peers,
             access: Access::open(AccessConfig::default()).await.unwrap(),
             settings,
+            load: None,
             stop: stop.clone(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
