@@ -68,6 +68,18 @@ variable "tls_key" {
   default     = ""
 }
 
+variable "gelf" {
+  description = "A Graylog that gets the log too, such as udp://graylog:12201; empty for none."
+  type        = string
+  default     = ""
+}
+
+variable "otlp" {
+  description = "Where traces go, such as http://127.0.0.1:4318; empty for nowhere."
+  type        = string
+  default     = ""
+}
+
 variable "config" {
   description = "More settings, as the TOML of a gateway's file."
   type        = string
@@ -170,6 +182,11 @@ job "gateway" {
       config {
         command = local.binary
         args    = ["gateway", "--config", "${NOMAD_SECRETS_DIR}/gateway.toml"]
+      }
+
+      env {
+        DROVER_GELF                 = var.gelf
+        OTEL_EXPORTER_OTLP_ENDPOINT = var.otlp
       }
 
       # The tokens come in a file, too: an environment is shown by `nomad alloc exec env`.

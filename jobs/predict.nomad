@@ -57,6 +57,18 @@ variable "feedback" {
   default     = "off"
 }
 
+variable "gelf" {
+  description = "A Graylog that gets the log too, such as udp://graylog:12201; empty for none."
+  type        = string
+  default     = ""
+}
+
+variable "otlp" {
+  description = "Where traces go, such as http://127.0.0.1:4318; empty for nowhere. Functions send them that are built with the feature `drover/otlp`; others do not start with it."
+  type        = string
+  default     = ""
+}
+
 variable "hosts" {
   description = "Host names by which the gateway knows the function, beside its own name."
   type        = list(string)
@@ -272,6 +284,9 @@ job "predict" {
         DROVER_MODEL    = var.artifact != "" ? "${NOMAD_TASK_DIR}/model" : "${local.model_dir}/${var.function}/model"
         DROVER_CORE_MHZ = "${attr.cpu.frequency}"
         DROVER_SLOTS    = var.slots
+        DROVER_GELF     = var.gelf
+
+        OTEL_EXPORTER_OTLP_ENDPOINT = var.otlp
 
         # A function sets these itself, at the price of a second exec: what loading a model took goes back to the node,
         # and nothing is told to the makers of ONNX Runtime.

@@ -88,7 +88,8 @@ fn graylog(command: &Command) -> anyhow::Result<Option<Gelf>> {
         Command::Gateway(_) | Command::Up(_) => std::env::var("DROVER_GELF"),
         _ => return Ok(None),
     };
-    let Ok(server) = setting else { return Ok(None) };
+    // Job files set it to nothing where none is wanted.
+    let Some(server) = setting.ok().filter(|server| !server.is_empty()) else { return Ok(None) };
     let server = server.parse().map_err(anyhow::Error::msg).context("DROVER_GELF")?;
     Ok(Some(Gelf::start(server, &[("service", "drover-gateway")])?))
 }

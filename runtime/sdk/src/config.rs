@@ -62,7 +62,7 @@ pub struct Config {
     pub workers: Option<usize>,
     /// Where inference runs. `DROVER_INFERENCE`: auto, inline or threads; default auto.
     pub placement: Placement,
-    /// Where log lines are sent, too. `DROVER_GELF`, such as `udp://graylog:12201`; default nowhere.
+    /// Where log lines are sent, too. `DROVER_GELF`, such as `udp://graylog:12201`; default, and if it is empty, nowhere.
     pub gelf: Option<Server>,
     /// Whether log lines of predictions hold what was asked. `DROVER_LOG_INPUTS`: off, sample (one request of a
     /// hundred) or all; default off, since it may be personal.
@@ -100,7 +100,9 @@ impl Config {
                 _ => Err(format!("`{text}` is not a number from 1 to 256")),
             }),
             placement: r.read("DROVER_INFERENCE", parse_placement).unwrap_or(Placement::Auto),
-            gelf: r.read("DROVER_GELF", str::parse),
+            gelf: r
+                .read("DROVER_GELF", |text| if text.is_empty() { Ok(None) } else { text.parse().map(Some) })
+                .flatten(),
             log_inputs: r.read("DROVER_LOG_INPUTS", parse_inputs).unwrap_or(Inputs::Off),
             instance: r.read("NOMAD_ALLOC_ID", |text| Ok(text.to_owned())),
         };
@@ -151,6 +153,13 @@ mod tests {
         assert_eq!(read(&[("NOMAD_PORT_http", "21000")]).unwrap().listen, "127.0.0.1:21000".parse().unwrap());
         let both = [("NOMAD_PORT_http", "21000"), ("NOMAD_IP_http", "10.1.2.3")];
         assert_eq!(read(&both).unwrap().listen, "10.1.2.3:21000".parse().unwrap());
+    }
+
+    #[test]
+    fn an_empty_graylog_is_none() {
+        assert_eq!(read(&[("DROVER_GELF", "")]).unwrap().gelf, None);
+        assert!(read(&[("DROVER_GELF", "udp://127.0.0.1:12201")]).unwrap().gelf.is_some());
+        assert!(read(&[("DROVER_GELF", "graylog")]).is_err());
     }
 
     #[test]
