@@ -290,6 +290,31 @@ FUNCTION = dashboard(
             kind="heatmap",
         ),
         panel(
+            "Drift",
+            "How far inputs and predictions are from the training data: the population stability index of each, at the "
+            "instance that is farthest. Below 0.1 little has changed, above 0.25 much.",
+            "none",
+            (f"max by (of, field) (drover_drift_psi{{{ONE}}})", "{{of}} {{field}}"),
+        ),
+        panel(
+            "Agreement with users",
+            "The share of the answers of the last seven days, among those with a verdict, that users said were right, by "
+            "version of the model.",
+            "percentunit",
+            (f"max by (version) (drover_feedback_agreement{{{ONE}}})", "agreement, model {{version}}"),
+            max=1,
+        ),
+        panel(
+            "Verdicts",
+            "What users said of answers, per hour.",
+            "none",
+            (
+                f"sum by (verdict) (rate(drover_feedback_verdicts_total{{{ONE}}}[$__rate_interval])) * 3600",
+                "{{verdict}}",
+            ),
+            stack=True,
+        ),
+        panel(
             "Where the time goes",
             "The average request: wait for a slot at the gateway (cold starts included), wait for a batch in the "
             "instance, inference.",

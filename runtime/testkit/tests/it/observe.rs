@@ -28,7 +28,7 @@ impl Up {
         let mut command = Command::new(binaries.join("drover"));
         command.args(["up", "--no-build", "--quiet", "--port", "0", "--count", "0"]);
         let binary_dir = format!("binary_dir={}", binaries.display());
-        for variable in ["function=penguins", &binary_dir, "cpu=1000", "memory=256"] {
+        for variable in ["function=penguins", &binary_dir, "cpu=1000", "memory=256", "feedback=verdicts"] {
             command.args(["-var", variable]);
         }
         command.arg("jobs/predict.nomad").current_dir(checkout()).env("DROVER_STATE_DIR", dir.path());
@@ -86,6 +86,10 @@ async fn a_run_is_seen_and_a_burst_of_bad_requests_calls_the_team() {
     prometheus.until(r#"drover_gateway_requests_total{job="gateways", function="penguins"} == 0"#).await;
     let woken = client().post(up.at("predict")).json(&row("penguins")).send().await.unwrap();
     assert_eq!(woken.status(), 200);
+    let id = woken.headers()["x-request-id"].to_str().unwrap();
+    let verdict = serde_json::json!({"request_id": id, "verdict": "up"});
+    let judged = client().post(format!("{}/feedback", up.url)).json(&verdict).send().await.unwrap();
+    assert_eq!(judged.status(), 201);
     let seen = r#"up{job="functions", function="penguins", version="dev", instance!="", node!=""} == 1"#;
     prometheus.until(seen).await;
     let _loadgen = load(&binaries, &up, page);
