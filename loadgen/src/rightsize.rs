@@ -7,7 +7,7 @@
 
 pub mod apply;
 pub mod axis;
-mod chart;
+pub mod chart;
 mod cost;
 pub mod deploy;
 pub mod ladder;

@@ -7,7 +7,7 @@ mod ask;
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -27,7 +27,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use self::ask::Outcome;
-use crate::args::{Ask, CommonArgs, EngineArg};
+use crate::args::{Ask, CommonArgs, EngineArg, RightsizeArgs};
 use crate::command::prepare;
 
 /// What is promised unless somebody says otherwise.
@@ -55,6 +55,10 @@ pub(crate) async fn size<'a>(ask: impl Into<Ask<'a>>) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let held = checked(&deployer, common).await?;
+    if let Ask::Rightsize(RightsizeArgs { apply: Some(file), .. }) = ask {
+        // Not after minutes of trials.
+        apply::check(&read(file)?).map_err(|why| anyhow::anyhow!("{}: {why}", file.display()))?;
+    }
     store.hold(&gateway, &function, &held)?;
     let done = measure(ask, &deployer, &store, &held).await;
     eprintln!("giving {function} back what it had");
@@ -226,9 +230,13 @@ fn show(ask: Ask<'_>, sizing: &Sizing) -> Result<()> {
     write(&common.json, &|| serde_json::to_string_pretty(sizing).unwrap_or_default() + "\n")?;
     let Ask::Rightsize(args) = ask else { return Ok(()) };
     let (Some(file), Some(answer)) = (&args.apply, &sizing.answer) else { return Ok(()) };
-    let job = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    let job = read(file)?;
     let plan = apply::plan(&job, answer).map_err(|why| anyhow::anyhow!("{}: {why}", file.display()))?;
     println!("\n{}:", file.display());
     plan.changes.iter().for_each(|change| println!("  {change}"));
     std::fs::write(file, plan.text).with_context(|| file.display().to_string())
+}
+
+fn read(file: &Path) -> Result<String> {
+    std::fs::read_to_string(file).with_context(|| file.display().to_string())
 }

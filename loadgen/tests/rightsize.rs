@@ -11,6 +11,7 @@
 
 use std::ffi::OsString;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ use drover_gateway::access::{Access, AccessConfig};
 use drover_gateway::{Gateway, Parts, serve};
 use drover_testkit::probe::write_model;
 use drover_testkit::{Nomad, built_example, eventually};
-use loadgen::rightsize::{Answer, Sizing, Verdict};
+use loadgen::rightsize::trial::Trial;
+use loadgen::rightsize::{Answer, Kind, Sizing, Verdict};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::Mutex;
@@ -268,7 +270,187 @@ async fn what_is_known_to_be_needed_is_found() {
     // The same question again is answered by the store alone.
     let again = place.sizing(&words).await;
     assert_eq!(again.n_reused, again.trials.len());
-    assert_eq!(sure(&again), Some(answer));
+    assert_eq!(sure(&again), Some(answer.clone()));
+
+    // Measured anew, the answer is at most one step of the ladder away.
+    let anew = place.sizing(&[&words[..], &["--force"]].concat()).await;
+    assert_eq!(anew.n_reused, 0);
+    if let Some(other) = sure(&anew) {
+        let is_near = |a: f64, b: f64| a.max(b) / a.min(b) < 1.15;
+        let (a, b) = (answer.least, other.least);
+        assert!(is_near(a.cpu_cores, b.cpu_cores) && is_near(a.memory_mib as f64, b.memory_mib as f64), "{a}; {b}");
+    }
+    place.finish().await;
+}
+
+/// What short trials take.
+const SHORT: [&str; 6] = ["--ramp", "300ms", "--warm-up", "700ms", "--hold", "2s"];
+
+/// Whether something else than the function was measured in a trial, which a machine that compiles does.
+fn was_busy(sizing: &Sizing) -> bool {
+    let is_busy = sizing.trials.iter().any(|trial| matches!(trial.verdict, Verdict::Invalid(_)));
+    if is_busy {
+        eprintln!("skipped: this machine is too busy to measure");
+    }
+    is_busy
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn capacity_is_what_the_cpu_allows() {
+    let _alone = ALONE.lock().await;
+    let Some(place) = Place::local().await else { return };
+    let words = [
+        "capacity",
+        "burn",
+        "--cpu",
+        "0.4",
+        "--memory",
+        "192",
+        "--start",
+        "20",
+        "--most",
+        "100",
+        "--grain",
+        "coarse",
+        "--confidence",
+        "0.6",
+        "--slo",
+        "p95<700ms,failures<1%",
+        "--max-time",
+        "60s",
+    ];
+    let sizing = place.sizing(&[&words[..], &SHORT].concat()).await;
+    place.has_what_it_had().await;
+    place.finish().await;
+    assert_eq!((sizing.kind, sizing.answer.is_some()), (Kind::Capacity, false));
+    if was_busy(&sizing) {
+        return;
+    }
+    let found = sizing.capacity.unwrap();
+    // 0.4 CPU are 40 requests of 10 ms; with short trials a little more waits until they end.
+    let users = found.offer.amount();
+    assert!((25.0..=63.0).contains(&users) && found.held > 0, "{found:?}");
+    assert!((found.rps / users - 1.0).abs() < 0.2, "{found:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn throughput_grows_with_instances_and_a_law_is_fitted() {
+    let _alone = ALONE.lock().await;
+    let Some(place) = Place::local().await else { return };
+    let words =
+        ["scaling", "burn", "--counts", "1,2,3", "--cpu", "0.1", "--memory", "192", "--users", "3", "--repeats", "1"];
+    let sizing = place.sizing(&[&words[..], &SHORT].concat()).await;
+    place.has_what_it_had().await;
+    // More than the job allows is refused before anything is changed.
+    let refused = place.loadgen(&["scaling", "burn", "--counts", "4"]).output().await.unwrap();
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("the job scales from 1 to 3, not to 4"), "{refused:?}");
+    place.finish().await;
+    if was_busy(&sizing) {
+        return;
+    }
+    let counts: Vec<_> = sizing.trials.iter().map(|trial| trial.candidate.count).collect();
+    assert_eq!(counts, [1, 2, 3]);
+    let law = sizing.law.unwrap();
+    assert!((6.0..=14.0).contains(&law.rate), "10 ms of 0.1 CPU are 10 requests a second: {law:?}");
+    assert!(sizing.notes.iter().any(|note| note.starts_with("3 instances: ")), "{:?}", sizing.notes);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_matrix_shows_what_each_size_does_with_each_load() {
+    let _alone = ALONE.lock().await;
+    let Some(place) = Place::local().await else { return };
+    let words = ["matrix", "burn", "--cpu", "0.1,0.4", "--memory", "192", "--users", "3,20", "--slo", "p95<700ms"];
+    let sizing = place.sizing(&[&words[..], &SHORT].concat()).await;
+    place.has_what_it_had().await;
+    let refused = place.loadgen(&["matrix", "burn", "--count", "4", "--users", "1"]).output().await.unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("the job scales from 1 to 3, not to 4"), "{refused:?}");
+    place.finish().await;
+    if was_busy(&sizing) {
+        return;
+    }
+    let shown = |trial: &Trial| (trial.candidate.cpu_cores, trial.offer.amount(), trial.verdict == Verdict::Held);
+    let all: Vec<_> = sizing.trials.iter().map(shown).collect();
+    assert_eq!(all, [(0.1, 3.0, true), (0.1, 20.0, false), (0.4, 3.0, true), (0.4, 20.0, true)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_is_written_into_a_job_file_whose_comments_stay() {
+    let _alone = ALONE.lock().await;
+    let Some(place) = Place::local().await else { return };
+    let file = place.dir.path().join("burn.nomad");
+    let before = "job \"burn\" {\n  group \"g\" {\n    task \"t\" {\n      # Measured.\n      resources {\n        cpu    = 7 # MHz\n        memory = 9\n      }\n    }\n  }\n}\n";
+    let words = [
+        "rightsize",
+        "burn",
+        "--users",
+        "3",
+        "--counts",
+        "1",
+        "--min-cpu",
+        "0.4",
+        "--max-cpu",
+        "0.4",
+        "--min-memory",
+        "150",
+        "--max-memory",
+        "150",
+        "--confidence",
+        "0.6",
+        "--apply",
+        "burn.nomad",
+    ];
+    let words = [&words[..], &SHORT].concat();
+
+    // What cannot be written is said before anything is tried.
+    std::fs::write(&file, "job \"burn\" {}").unwrap();
+    let refused = place.loadgen(&words).output().await.unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("no block `job` with") && !said.contains("tries"), "{said}");
+
+    std::fs::write(&file, before).unwrap();
+    let done = place.loadgen(&words).output().await.unwrap();
+    let (shown, said) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    place.has_what_it_had().await;
+    place.finish().await;
+    if said.contains("invalid") {
+        return eprintln!("skipped: this machine is too busy to measure");
+    }
+    assert!(shown.contains("burn.nomad:\n  resources: cpu = "), "{shown}{said}");
+    assert!(shown.contains("  resources: memory = 180, before 9"), "{shown}");
+    let after = std::fs::read_to_string(file).unwrap();
+    let mhz = (0.48 * Host::read().core_mhz as f64).ceil();
+    assert_eq!(after, before.replace("= 7 #", &format!("= {mhz} #")).replace("= 9\n", "= 180\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_it_had_is_given_back_after_an_interrupt_and_after_a_kill() {
+    let _alone = ALONE.lock().await;
+    let Some(place) = Place::local().await else { return };
+    let words = ["rightsize", "burn", "--users", "3", "--min-cpu", "0.2", "--max-cpu", "0.2", "--hold", "60s"];
+    let cut = async |signal: &str| {
+        let mut child = place.loadgen(&words).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        eventually("a trial has begun", Duration::from_secs(30), || async {
+            let size = place.engine.status().await.unwrap().remove(0).size.unwrap();
+            ((size.cpu_cores - 0.2).abs() < 0.01).then_some(())
+        })
+        .await;
+        let id = child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().await.unwrap().success());
+        let status = child.wait().await.unwrap();
+        assert!(!status.success(), "{status}");
+    };
+    cut("INT").await;
+    place.has_what_it_had().await;
+
+    cut("KILL").await;
+    let restored = place.loadgen(&["rightsize", "burn", "--restore"]).output().await.unwrap();
+    assert!(restored.status.success(), "{restored:?}");
+    assert!(String::from_utf8_lossy(&restored.stderr).contains("trials of burn were cut off"), "{restored:?}");
+    place.has_what_it_had().await;
+    // It is forgotten, and nothing is left to give back.
+    let again = place.loadgen(&["rightsize", "burn", "--restore"]).output().await.unwrap();
+    assert!(again.status.success() && !String::from_utf8_lossy(&again.stderr).contains("cut off"), "{again:?}");
     place.finish().await;
 }
 

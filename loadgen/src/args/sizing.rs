@@ -87,6 +87,10 @@ pub(crate) struct RightsizeArgs {
     /// The most CPU of an instance, cores. Default: this machine's.
     #[arg(long, value_name = "CORES", help_heading = "Search")]
     pub(crate) max_cpu: Option<f64>,
+    /// The CPU that is tried first, cores, where it is known about: the steps from there are short. Default: 0.25, and
+    /// factors of two.
+    #[arg(long, value_name = "CORES", help_heading = "Search")]
+    pub(crate) start_cpu: Option<f64>,
     /// The least memory of an instance, MiB.
     #[arg(long, value_name = "MIB", default_value_t = 16, help_heading = "Search")]
     pub(crate) min_memory: u64,

@@ -23,10 +23,22 @@ pub struct Plan {
 /// # Errors
 /// What is wrong with the file, in words.
 pub fn plan(text: &str, answer: &Answer) -> Result<Plan, String> {
+    sized(text, answer.cpu_mhz, answer.recommended.memory_mib)
+}
+
+/// Makes sure that an answer can be written into the job file `text`.
+///
+/// # Errors
+/// As [`plan`].
+pub fn check(text: &str) -> Result<(), String> {
+    sized(text, 0, 0).map(|_| ())
+}
+
+fn sized(text: &str, cpu_mhz: u64, memory_mib: u64) -> Result<Plan, String> {
     let mut body: Body = text.parse().map_err(|e| format!("the job file: {e}"))?;
     let mut changes = Vec::new();
     let mut defaults: Vec<(String, u64)> = Vec::new();
-    let wanted = [("cpu", answer.cpu_mhz), ("memory", answer.recommended.memory_mib)];
+    let wanted = [("cpu", cpu_mhz), ("memory", memory_mib)];
     {
         let none = "the job file has no block `job` with a `group`, a `task` and `resources` in it";
         let resources = inside(&mut body, "job")

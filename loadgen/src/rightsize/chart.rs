@@ -14,41 +14,52 @@ const STEPS: u32 = 60;
 
 /// An axis.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Side {
+pub struct Side {
     /// What it shows.
-    pub(super) title: &'static str,
+    pub title: &'static str,
     /// Whether equal steps are equal factors.
-    pub(super) is_log: bool,
+    pub is_log: bool,
     /// What a value looks like.
-    pub(super) show: fn(f64) -> String,
+    pub show: fn(f64) -> String,
 }
 
 /// A point.
 #[derive(Debug, Clone)]
-pub(super) struct Dot {
-    pub(super) x: f64,
-    pub(super) y: f64,
+pub struct Dot {
+    /// Where it is along the x axis.
+    pub x: f64,
+    /// Where it is along the y axis.
+    pub y: f64,
     /// A colour of the pages, such as `--red`.
-    pub(super) colour: &'static str,
+    pub colour: &'static str,
     /// What it is, for those who point at it.
-    pub(super) text: String,
+    pub text: String,
 }
 
 /// A line.
-pub(super) struct Line<'a> {
-    pub(super) of: &'a dyn Fn(f64) -> f64,
-    pub(super) colour: &'static str,
-    pub(super) is_dashed: bool,
+pub struct Line<'a> {
+    /// The formula that it is drawn after.
+    pub of: &'a dyn Fn(f64) -> f64,
+    /// A colour of the pages.
+    pub colour: &'static str,
+    /// Whether it has gaps.
+    pub is_dashed: bool,
 }
 
 /// A chart.
-pub(super) struct Chart<'a> {
-    pub(super) x: Side,
-    pub(super) y: Side,
-    pub(super) dots: Vec<Dot>,
-    pub(super) lines: Vec<Line<'a>>,
+pub struct Chart<'a> {
+    /// The axis from left to right.
+    pub x: Side,
+    /// The axis from below.
+    pub y: Side,
+    /// Its points: without one there is no chart.
+    pub dots: Vec<Dot>,
+    /// Its lines.
+    pub lines: Vec<Line<'a>>,
+    /// What each colour means, where the title does not say it.
+    pub names: Vec<(&'static str, String)>,
     /// A value of the y axis that is a limit.
-    pub(super) limit: Option<f64>,
+    pub limit: Option<f64>,
 }
 
 /// The ends of an axis.
@@ -100,8 +111,9 @@ impl Span {
 }
 
 impl Chart<'_> {
-    /// Returns it as an SVG element; nothing without a dot.
-    pub(super) fn svg(&self) -> Option<String> {
+    /// Returns it as an SVG element, for a page that has the colours; nothing without a dot.
+    #[must_use]
+    pub fn svg(&self) -> Option<String> {
         if self.dots.is_empty() {
             return None;
         }
@@ -168,7 +180,48 @@ impl Chart<'_> {
                 crate::report::html::escaped(&dot.text)
             );
         }
+        for (place, (colour, name)) in (0_u32..).zip(&self.names) {
+            let y = ABOVE + 14.0 + 16.0 * f64::from(place);
+            let _ = write!(
+                svg,
+                r#"<circle cx="{:.1}" cy="{:.1}" r="4" fill="var({colour})"/><text x="{:.1}" y="{y:.1}" fill="var(--dim)">{}</text>"#,
+                LEFT + 12.0,
+                y - 4.0,
+                LEFT + 22.0,
+                crate::report::html::escaped(name)
+            );
+        }
         svg.push_str("</svg>");
         Some(svg)
+    }
+
+    /// Returns it as a file of its own, in the colours of the pages; nothing without a dot.
+    #[must_use]
+    pub fn file(&self) -> Option<String> {
+        let palette = crate::assets::PAGE_CSS.split("* {").next().unwrap_or_default();
+        let style = format!("<style>{palette}svg {{ background: var(--panel); font-family: sans-serif; }}</style>");
+        let start = format!(r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" "#);
+        let svg = self.svg()?.replacen("<svg ", &start, 1);
+        let (head, rest) = svg.split_once('>')?;
+        Some(format!("{head}>{style}{rest}\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Chart, Dot, Side};
+
+    #[test]
+    fn a_file_of_its_own_has_its_colours_and_says_what_they_mean() {
+        let side = |title| Side { title, is_log: true, show: |value| value.to_string() };
+        let dot = Dot { x: 500.0, y: 0.05, colour: "--teal", text: "a < b".into() };
+        let names = vec![("--teal", "penguins".to_owned())];
+        let chart = Chart { x: side("users"), y: side("CPU"), dots: vec![dot], lines: Vec::new(), names, limit: None };
+        let file = chart.file().unwrap();
+        assert!(file.starts_with(r#"<svg xmlns="http://www.w3.org/2000/svg""#) && file.ends_with("</svg>\n"), "{file}");
+        for part in ["--teal: #", ">penguins</text>", "a &lt; b", ">500</text>", ">0.05</text>"] {
+            assert!(file.contains(part), "{part}: {file}");
+        }
+        assert_eq!(Chart { dots: Vec::new(), ..chart }.file(), None);
     }
 }

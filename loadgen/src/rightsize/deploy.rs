@@ -27,6 +27,8 @@ const CALL_LIMIT: Duration = Duration::from_secs(600);
 const ASK_EVERY: Duration = Duration::from_millis(100);
 /// What the engines say of an instance that the kernel has killed.
 const OUT_OF_MEMORY: &str = "out of memory";
+/// What they say of one that they could not even start, whatever its size.
+const NO_LAUNCH: &str = "cannot launch";
 
 /// Deploys sizes of one function.
 #[derive(Debug, Clone)]
@@ -188,7 +190,9 @@ impl Deployer {
         match self.call::<Value>(self.client.post(self.url("/resize")).json(&wish)).await {
             Ok(_) => Ok(()),
             Err(Error::Gateway(why)) if why.contains(OUT_OF_MEMORY) => Err(NotDeployed::OutOfMemory(why)),
-            Err(Error::Gateway(why)) if why.contains("did not become ready") => Err(NotDeployed::NotReady(why)),
+            Err(Error::Gateway(why)) if why.contains("did not become ready") && !why.contains(NO_LAUNCH) => {
+                Err(NotDeployed::NotReady(why))
+            }
             Err(e) => Err(NotDeployed::Error(e)),
         }
     }
@@ -204,6 +208,9 @@ impl Deployer {
             let why = rest.iter().find_map(reason);
             if let Some(killed) = why.as_ref().filter(|why| why.contains(OUT_OF_MEMORY)) {
                 return Err(NotDeployed::OutOfMemory(killed.clone()));
+            }
+            if let Some(why) = why.as_ref().filter(|why| why.contains(NO_LAUNCH)) {
+                return Err(Error::Gateway(why.clone()).into());
             }
             if rest.is_empty() && ready.len() == count as usize {
                 return Ok(ready);

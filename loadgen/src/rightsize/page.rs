@@ -73,13 +73,16 @@ fn charts(sizing: &Sizing) -> Vec<(&'static str, String)> {
     let mut add = |title, chart: Chart<'_>| charts.extend(chart.svg().map(|svg| (title, svg)));
     if sizing.kind != Kind::Scaling {
         let found = dots(&|trial| (trial.candidate.cpu_cores, trial.p95_ms), &mut trials.iter().filter(was_run));
-        add("CPU against p95", Chart { x: cores, y: p95, dots: found, lines: Vec::new(), limit });
+        add("CPU against p95", Chart { x: cores, y: p95, dots: found, lines: Vec::new(), names: Vec::new(), limit });
         let found = dots(&|trial| (trial.candidate.cpu_cores, trial.candidate.memory_mib as f64), &mut trials.iter());
-        add("What holds: CPU and RAM", Chart { x: cores, y: memory, dots: found, lines: Vec::new(), limit: None });
+        add(
+            "What holds: CPU and RAM",
+            Chart { x: cores, y: memory, dots: found, lines: Vec::new(), names: Vec::new(), limit: None },
+        );
     }
     if sizing.kind == Kind::Capacity || sizing.kind == Kind::Matrix {
         let found = dots(&|trial| (trial.offer.amount(), trial.p95_ms), &mut trials.iter().filter(was_run));
-        add("Load against p95", Chart { x: load, y: p95, dots: found, lines: Vec::new(), limit });
+        add("Load against p95", Chart { x: load, y: p95, dots: found, lines: Vec::new(), names: Vec::new(), limit });
     }
     if sizing.kind == Kind::Scaling {
         let found = dots(&|trial| (f64::from(trial.candidate.count), trial.rps), &mut trials.iter().filter(was_run));
@@ -95,10 +98,13 @@ fn charts(sizing: &Sizing) -> Vec<(&'static str, String)> {
         };
         add(
             "Instances against throughput: measured, fitted, ideal (dashed)",
-            Chart { x: count, y: throughput, dots: found, lines, limit: None },
+            Chart { x: count, y: throughput, dots: found, lines, names: Vec::new(), limit: None },
         );
         let found = dots(&|trial| (f64::from(trial.candidate.count), trial.p95_ms), &mut trials.iter().filter(was_run));
-        add("Instances against p95", Chart { x: count, y: p95, dots: found, lines: Vec::new(), limit });
+        add(
+            "Instances against p95",
+            Chart { x: count, y: p95, dots: found, lines: Vec::new(), names: Vec::new(), limit },
+        );
     }
     charts
 }

@@ -27,6 +27,8 @@ pub struct Space {
     pub counts: Vec<u32>,
     /// The CPU that is tried first.
     pub start_cpu: f64,
+    /// Whether the answer is thought to be near it: then the first steps are short.
+    pub is_guess: bool,
 }
 
 /// What is known, and by it what to try next.
@@ -150,13 +152,14 @@ impl Search {
 
     /// Returns the least size at `count` that holds and costs less than `best`, or what to try for it.
     fn least(&self, count: u32, best: Option<&Candidate>) -> Result<Option<Candidate>, (Place, String)> {
-        let Space { cpu, memory, start_cpu, .. } = &self.space;
+        let Space { cpu, memory, start_cpu, is_guess, .. } = &self.space;
         let (Some(full), Some(_)) = (memory.len().checked_sub(1), cpu.len().checked_sub(1)) else { return Ok(None) };
         // With the least memory, for that is found last.
         let is_cheaper = |rung: &usize| best.is_none_or(|best| self.cost.is_less(&self.at((*rung, 0, count)), best));
         let len = (0..cpu.len()).take_while(is_cheaper).count();
         let first = best.map_or_else(|| cpu.up_to(*start_cpu), |_| len.saturating_sub(1));
-        let axis = Axis { len, start: first, stride: cpu.octave(), octave: cpu.octave() };
+        let stride = if *is_guess { cpu.octave().div_ceil(3) } else { cpu.octave() };
+        let axis = Axis { len, start: first, stride, octave: cpu.octave() };
         let cores = match axis.next(self.wald, &|rung| self.tally((rung, full, count))) {
             Next::Found(rung) => rung,
             Next::Nothing => return Ok(None),

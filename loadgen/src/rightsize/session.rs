@@ -112,7 +112,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Finds the most of a load that `size` holds, from `start` on; returns it, and why it ended before, if it did.
+    /// Finds the most of a load that `size` holds, from `start` on; returns why it ended before, if it did.
     ///
     /// # Errors
     /// As [`Setup::trial`].
@@ -123,49 +123,53 @@ impl<'a> Session<'a> {
         start: f64,
         offer: impl Fn(f64) -> Offer,
         wald: Wald,
-    ) -> Result<(Option<Capacity>, Option<String>), Error> {
+    ) -> Result<Option<String>, Error> {
         // A smaller load is what a larger size is elsewhere: the rungs are counted from the top.
         let top = loads.len().saturating_sub(1);
         let axis =
             Axis { len: loads.len(), start: top - loads.up_to(start), stride: loads.octave(), octave: loads.octave() };
-        let (mut seen, mut rates) = (BTreeMap::<usize, Tally>::new(), BTreeMap::<usize, f64>::new());
+        let mut seen = BTreeMap::<usize, Tally>::new();
         let mut n_invalid = 0;
-        let stopped = loop {
+        loop {
             let next = axis.next(wald, &|rung| seen.get(&rung).cloned().unwrap_or_default());
             let (rung, because) = match next {
                 Next::Try(rung, why) => (rung, format!("load: {}", why.words())),
-                Next::Found(_) | Next::Nothing => break None,
+                Next::Found(_) | Next::Nothing => return Ok(None),
             };
             let asked = offer(loads.at(top - rung));
             let Some(trial) = self.shown(size, asked, &because, Left { n: 1, best: None }).await? else {
-                break Some("--max-time is over".into());
+                return Ok(Some("--max-time is over".into()));
             };
             let tally = seen.entry(rung).or_default();
             n_invalid = if matches!(trial.verdict, Verdict::Invalid(_)) { n_invalid + 1 } else { 0 };
             match &trial.verdict {
-                Verdict::Held => {
-                    tally.held += 1;
-                    let rate = rates.entry(rung).or_insert(trial.rps);
-                    *rate = rate.min(trial.rps);
-                }
+                Verdict::Held => tally.held += 1,
                 Verdict::Broken(_) => tally.broken += 1,
                 Verdict::OutOfMemory(_) => tally.out_of_memory += 1,
                 Verdict::Invalid(why) if n_invalid >= INVALID_MAX => {
-                    break Some(format!("{} cannot be measured here: {why}", asked.words()));
+                    return Ok(Some(format!("{} cannot be measured here: {why}", asked.words())));
                 }
                 Verdict::Invalid(_) => {}
             }
+        }
+    }
+
+    /// Returns the most of a load that `size` has held so far.
+    #[must_use]
+    pub fn held_most(&self, size: Candidate, wald: Wald) -> Option<Capacity> {
+        let of = |offer: Offer| {
+            let tried = || self.trials.iter().filter(move |trial| trial.candidate == size && trial.offer == offer);
+            let n =
+                |word| u32::try_from(tried().filter(|trial| trial.verdict.word() == word).count()).unwrap_or(u32::MAX);
+            let (held, broken, out_of_memory) = (n("held"), n("broken"), n("out of memory"));
+            let tally = Tally { held, broken, out_of_memory, ..Tally::default() };
+            let rates = tried().filter(|trial| trial.verdict == Verdict::Held).map(|trial| trial.rps);
+            let rps = rates.fold(f64::INFINITY, f64::min);
+            let capacity = Capacity { size, offer, rps, held, trials: held + broken };
+            wald.standing(&tally).is_good().then_some(capacity)
         };
-        // The least rung is the largest load.
-        let found = seen.iter().find(|(_, tally)| wald.standing(tally).is_good());
-        let found = found.map(|(rung, tally)| Capacity {
-            size,
-            offer: offer(loads.at(top - rung)),
-            rps: rates.get(rung).copied().unwrap_or_default(),
-            held: tally.held,
-            trials: tally.held + tally.broken,
-        });
-        Ok((found, stopped))
+        let all = self.trials.iter().filter_map(|trial| of(trial.offer));
+        all.max_by(|a, b| a.offer.amount().total_cmp(&b.offer.amount()))
     }
 
     /// Tries each of `all`, again if a trial is invalid; returns why it ended before, if it did.

@@ -81,7 +81,9 @@ fn found(sizing: &Sizing) -> Vec<String> {
         } else {
             "which is not yet sure".into()
         };
-        lines.push(format!("least: {}, held in {} of {} trials, {sure}", answer.least, answer.held, answer.trials));
+        // What was not tried any more may be less.
+        let least = if sizing.stopped.is_some() { "least so far" } else { "least" };
+        lines.push(format!("{least}: {}, held in {} of {} trials, {sure}", answer.least, answer.held, answer.trials));
         lines.push(format!(
             "recommended with {:.0} % head-room: {}; {} in flight in an instance are its target",
             answer.headroom_percent, answer.recommended, answer.target_in_flight
@@ -102,7 +104,8 @@ fn found(sizing: &Sizing) -> Vec<String> {
         ));
         lines.extend(law.most().map(|n| format!("by it throughput falls beyond {n:.1} instances")));
     }
-    if sizing.kind == Kind::Rightsize && sizing.answer.is_none() {
+    let is_tried = sizing.trials.iter().any(|trial| !matches!(trial.verdict, Verdict::Invalid(_)));
+    if sizing.kind == Kind::Rightsize && sizing.answer.is_none() && is_tried {
         lines.push("nothing that was tried holds".into());
     }
     lines.extend(sizing.stopped.as_ref().map(|why| format!("ended before it knew: {why}")));

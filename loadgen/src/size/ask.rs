@@ -15,6 +15,9 @@ use crate::args::{Ask, CapacityArgs, MatrixArgs, RightsizeArgs, ScalingArgs};
 /// The share of the machine, percent, above which its cores are what holds instances up.
 const FULL_PERCENT: f64 = 90.0;
 
+/// The CPU that is tried first unless somebody knows better, cores.
+const START_CPU: f64 = 0.25;
+
 /// What came of a question.
 pub(super) struct Outcome {
     pub(super) kind: Kind,
@@ -89,7 +92,8 @@ async fn rightsize(
         cpu: Ladder::new(args.min_cpu, max_cpu, args.grain),
         memory: Ladder::whole(args.min_memory, args.max_memory, args.grain),
         counts,
-        start_cpu: 0.25,
+        start_cpu: args.start_cpu.unwrap_or(START_CPU),
+        is_guess: args.start_cpu.is_some(),
     };
     let wald = Wald::new(args.confidence);
     let mut search = Search::new(space, args.cost, wald);
@@ -119,6 +123,7 @@ async fn capacity(
     interrupted: impl Future<Output = ()>,
 ) -> Result<Outcome> {
     let size = of(held, args.cpu, args.memory, args.count.unwrap_or(held.count.max(1)));
+    allowed(held, &[size.count])?;
     let by_rate = args.by_rate;
     let offer = move |load: f64| {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole users, not negative")]
@@ -129,10 +134,11 @@ async fn capacity(
     let wald = Wald::new(args.confidence);
     let settings = [("size", size.to_string()), ("most", args.most.to_string())];
     let mut outcome = Outcome { confidence: wald.confidence(), ..Outcome::new(Kind::Capacity, &settings) };
-    (outcome.capacity, outcome.stopped) = tokio::select! {
-        found = session.most(size, &loads, args.start as f64, offer, wald) => found?,
-        () = interrupted => (None, Some("interrupted".into())),
+    outcome.stopped = tokio::select! {
+        stopped = session.most(size, &loads, args.start as f64, offer, wald) => stopped?,
+        () = interrupted => Some("interrupted".into()),
     };
+    outcome.capacity = session.held_most(size, wald);
     if outcome.capacity.as_ref().is_some_and(|found| found.offer == offer(args.most as f64)) {
         outcome.notes.push("it may hold more: --most is the most that was tried".into());
     }
@@ -146,10 +152,8 @@ async fn scaling(
     interrupted: impl Future<Output = ()>,
 ) -> Result<Outcome> {
     let mut all = Vec::new();
+    allowed(held, &args.counts)?;
     for count in &args.counts {
-        if !(held.min.max(1)..=held.max).contains(count) {
-            bail!("the job scales from {} to {}, not to {count}", held.min, held.max);
-        }
         let size = of(held, args.cpu, args.memory, *count);
         all.extend((0..args.repeats.max(1)).map(|_| (size, Offer::Users(args.users.max(1) * u64::from(*count)))));
     }
@@ -177,6 +181,7 @@ async fn matrix(
     held: &Held,
     interrupted: impl Future<Output = ()>,
 ) -> Result<Outcome> {
+    allowed(held, &args.count)?;
     let now = held.size.map_or((0.25, 128), |size| (size.cpu_cores, size.limit_mib()));
     let cpu = if args.cpu.is_empty() { vec![now.0] } else { args.cpu.clone() };
     let memory = if args.memory.is_empty() { vec![now.1] } else { args.memory.clone() };
@@ -192,6 +197,14 @@ async fn matrix(
         () = interrupted => Some("interrupted".into()),
     };
     Ok(outcome)
+}
+
+/// Makes sure that the job allows so many instances.
+fn allowed(held: &Held, counts: &[u32]) -> Result<()> {
+    match counts.iter().find(|count| !(held.min.max(1)..=held.max).contains(count)) {
+        Some(count) => bail!("the job scales from {} to {}, not to {count}", held.min, held.max),
+        None => Ok(()),
+    }
 }
 
 /// Returns a size of which what is not said stays as it is.

@@ -8,6 +8,7 @@ mod bare;
 mod build;
 pub mod hold;
 pub mod machine;
+mod peers;
 pub mod report;
 pub mod rounds;
 mod run;
@@ -16,6 +17,7 @@ pub mod wire;
 pub mod wrk;
 
 pub use build::{build, build_with, end, revision};
+pub use peers::peers;
 pub use run::{Options, Plan, main};
 
 /// What could not be measured, and why.

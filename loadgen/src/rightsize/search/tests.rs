@@ -30,6 +30,7 @@ fn space(counts: &[u32]) -> Space {
         memory: Ladder::whole(16, 1024, Grain::Usual),
         counts: counts.to_vec(),
         start_cpu: 0.25,
+        is_guess: false,
     }
 }
 
@@ -63,6 +64,20 @@ fn the_least_size_is_found_in_few_trials() {
     let (best, found) = search.best().unwrap();
     assert_eq!((best, found), (least, Found { held: 4, trials: 4, is_sure: true }));
     assert_eq!(search.remaining(), 0);
+}
+
+#[test]
+fn a_good_guess_saves_trials() {
+    let penguins = Service { cores: 0.33, overhead: 0.0, peak_mib: 47.0 };
+    let (step, n) = go(&mut fresh(&[1]), |candidate| penguins.judge(candidate));
+    for start_cpu in [0.31, 0.355, 0.4] {
+        let guessed = Space { start_cpu, is_guess: true, ..space(&[1]) };
+        let found = go(&mut Search::new(guessed, Cost::default(), Wald::default()), |c| penguins.judge(c));
+        assert!(found.0 == step && found.1 <= n, "{start_cpu}: {found:?}, and {n} trials without it");
+    }
+    let poor = Space { start_cpu: 3.0, is_guess: true, ..space(&[1]) };
+    let (found, n) = go(&mut Search::new(poor, Cost::default(), Wald::default()), |c| penguins.judge(c));
+    assert!(found == step && n < 25, "{n} trials");
 }
 
 #[test]

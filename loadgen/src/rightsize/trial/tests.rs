@@ -33,6 +33,13 @@ fn what_is_not_the_function_s_is_invalid_and_a_kill_is_no_failure() {
     // The generator's word comes before the promise's.
     let late = Report { invalid: vec!["5 of 100 requests were sent late".into()], ..slow.clone() };
     assert_eq!(judged(&late, &quiet).word(), "invalid");
+    // What is kept though requests were sent late is kept, unless most of the load was another one.
+    let kept = |late, why: &[&str]| {
+        let invalid = why.iter().map(|why| (*why).to_owned()).collect();
+        judged(&Report { late, invalid, ..good.clone() }, &quiet).word()
+    };
+    assert_eq!((kept(5, &["late"]), kept(50, &["late"])), ("held", "invalid"));
+    assert_eq!((kept(5, &["late", "no CPU left"]), kept(0, &["no CPU left"])), ("invalid", "invalid"));
     // A full machine spoils what broke, not what held.
     let full = Machine { busy_percent: 99.0, cores: 2, ..Machine::default() };
     let busy = Seen { machine: full, ..Seen::default() };

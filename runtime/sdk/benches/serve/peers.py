@@ -1,11 +1,14 @@
 """The penguins function in FastAPI, to compare with: peers.py sklearn|onnx.
 
+It listens where Nomad or `drover up` say, and on a free port without them.
+
 One file, one worker, the same request with the same ranges, the same answer; the model is the same
 forest, in scikit-learn or in ONNX Runtime. Both run on the event loop, which was the faster way.
 """
 
 import importlib.util
 import json
+import os
 import socket
 import sys
 import uuid
@@ -79,7 +82,9 @@ async def predict(penguin: Penguin) -> Prediction:
 
 if __name__ == "__main__":
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    # As servers do: `drover up` keeps the port for one that does.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", int(os.environ.get("NOMAD_PORT_http", 0))))
     listener.listen(4096)
     host, port = listener.getsockname()
     # As a function says it.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use drover_testkit::bench::report::Report;
-use drover_testkit::bench::{Result, build, end, revision, wrk};
+use drover_testkit::bench::{Result, build, end, peers, revision, wrk};
 use drover_testkit::golden;
 use tokio::process::Command;
 
@@ -12,8 +12,6 @@ use tokio::process::Command;
 const FUNCTIONS: [&str; 3] = ["penguins", "covertype", "sentiment"];
 /// Rows in one request of the batch measure.
 pub(crate) const BATCH_ROWS: usize = 32;
-/// What `peers.py` serves with; what it trains and infers with is pinned where penguins is trained.
-const PEERS: [&str; 3] = ["fastapi==0.165.0", "uvicorn[standard]==0.54.0", "pydantic==2.14.3"];
 
 /// A function that was built.
 #[derive(Clone)]
@@ -45,9 +43,6 @@ impl Prepared {
     pub(crate) async fn new(with_python: bool) -> Result<Self> {
         wrk::find().await?;
         let root = drover_testkit::checkout();
-        // target/release/deps/serve-0123456789abcdef
-        let binary = std::env::current_exe()?;
-        let target = binary.ancestors().nth(3).ok_or("the bench is in no target directory")?;
         let mut prepared = Self { functions: Vec::new(), python: None, missing: Vec::new(), broken: Vec::new() };
         for name in FUNCTIONS {
             let folder = root.join("functions").join(name);
@@ -61,7 +56,7 @@ impl Prepared {
             }
         }
         if with_python {
-            match python(&root, &target.join("bench-venv")).await {
+            match peers().await {
                 Ok(python) => prepared.python = Some(python),
                 Err(why) => prepared.broken.push(("python", why.to_string())),
             }
@@ -100,21 +95,4 @@ async fn function(root: &Path, name: &'static str) -> Result<Function> {
         row: rows.first().ok_or("there are no held-out rows")?.clone(),
         batch: format!("[{}]", rows.join(",")),
     })
-}
-
-/// Makes the virtual environment of `peers.py`, unless it is there with these very versions.
-async fn python(root: &Path, venv: &Path) -> Result<PathBuf> {
-    let (python, stamp) = (venv.join("bin/python"), venv.join("drover-bench.txt"));
-    let file = root.join("functions/penguins/train/requirements.txt");
-    let wanted = std::fs::read_to_string(&file)? + &PEERS.join("\n");
-    if std::fs::read_to_string(&stamp).is_ok_and(|there| there == wanted) {
-        return Ok(python);
-    }
-    println!("making {} ...", venv.display());
-    end(Command::new("python3").args(["-m", "venv", "--clear"]).arg(venv)).await?;
-    let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PEERS).arg("-r").arg(file);
-    end(&mut pip).await?;
-    std::fs::write(stamp, wanted)?;
-    Ok(python)
 }

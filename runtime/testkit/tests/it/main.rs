@@ -21,6 +21,7 @@ mod loadgen;
 mod machines;
 mod observe;
 mod release;
+mod rightsize;
 mod rules;
 mod scale;
 mod scheduler;
