@@ -101,6 +101,7 @@ async fn answer(part: &Part, plan: Plan, is_quick: bool, folders: &Folders, repo
             // The other one ends first: two would share the cores.
             drop(place.take());
             place = Some((vars.clone(), Place::start(question, &vars, folders).await?));
+            before = None;
         }
         let Some((_, place)) = &place else { continue };
         let users = if is_quick { question.users.div_ceil(QUICK) } else { question.users };
