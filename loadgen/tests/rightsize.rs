@@ -412,13 +412,13 @@ async fn an_answer_is_written_into_a_job_file_whose_comments_stay() {
     let done = place.loadgen(&words).output().await.unwrap();
     let (shown, said) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     place.has_what_it_had().await;
+    let after = std::fs::read_to_string(file).unwrap();
     place.finish().await;
     if said.contains("invalid") {
         return eprintln!("skipped: this machine is too busy to measure");
     }
     assert!(shown.contains("burn.nomad:\n  resources: cpu = "), "{shown}{said}");
     assert!(shown.contains("  resources: memory = 180, before 9"), "{shown}");
-    let after = std::fs::read_to_string(file).unwrap();
     let mhz = (0.48 * Host::read().core_mhz as f64).ceil();
     assert_eq!(after, before.replace("= 7 #", &format!("= {mhz} #")).replace("= 9\n", "= 180\n"));
 }

@@ -99,7 +99,9 @@ impl Question {
     /// Returns how long it may take.
     pub(crate) fn most(&self, plan: &Plan) -> Duration {
         let Timing { ramp, warm_up, hold } = self.timing(plan);
-        (ramp + warm_up + hold + BESIDE) * TRIALS
+        let most = (ramp + warm_up + hold + BESIDE) * TRIALS;
+        // Python's imports take seconds of a part of a core.
+        if self.model.is_some() { most * 3 / 2 } else { most }
     }
 }
 
