@@ -112,7 +112,8 @@ nomad_agent() {
             printf 'server {\n  bootstrap_expect = %s\n  encrypt = "%s"\n' "${#servers[@]}" "$(<"$secrets/gossip")"
             printf '  server_join {\n    retry_join = [%s]\n  }\n}\n' "$(quoted)"
         else
-            printf 'client {\n  servers = [%s]\n}\n' "$(quoted)"
+            # Functions listen where the cluster is, which need not be the way to the rest of the world.
+            printf 'client {\n  servers = [%s]\n  network_interface = "%s"\n}\n' "$(quoted)" "$(interface)"
         fi
     } | install -m 600 /dev/stdin /etc/nomad.d/local.hcl
     install -d /var/lib/nomad
@@ -123,6 +124,8 @@ nomad_agent() {
     systemctl enable --quiet nomad
     systemctl restart nomad
 }
+
+interface() { ip -o -4 addr show | awk -v address="$address" 'index($4, address "/") == 1 { print $2; exit }'; }
 
 quoted() { printf '"%s"\n' "${servers[@]}" | paste -sd, -; }
 

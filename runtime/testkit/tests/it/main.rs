@@ -20,6 +20,7 @@ mod limits;
 mod loadgen;
 mod machines;
 mod observe;
+mod provision;
 mod release;
 mod rightsize;
 mod rules;
