@@ -4,6 +4,7 @@
 
 mod postgres;
 mod sqlite;
+mod tls;
 
 use self::postgres::Postgres;
 use self::sqlite::Sqlite;

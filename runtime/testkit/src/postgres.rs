@@ -1,6 +1,7 @@
 //! A PostgreSQL of the test's own.
 
-use std::os::unix::fs::chown;
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -76,6 +77,33 @@ impl Postgres {
         })
         .await;
         self.process = Some(process);
+    }
+
+    /// Has it speak to nobody without TLS, once it is started again; returns the certificate that it shows then, PEM.
+    ///
+    /// # Panics
+    /// If its files cannot be written.
+    #[must_use]
+    pub fn demand_tls(&self) -> String {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]);
+        let made = made.unwrap_or_else(|e| panic!("no certificate: {e}"));
+        let certificate = made.cert.pem();
+        for (file, text) in [
+            ("server.crt", &*certificate),
+            ("server.key", &made.signing_key.serialize_pem()),
+            ("pg_hba.conf", "hostssl all all 127.0.0.1/32 trust\n"),
+            ("postgresql.conf", "ssl = on\n"),
+        ] {
+            let path = self.dir.path().join("data").join(file);
+            std::fs::write(&path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            // It refuses a key that others may read.
+            let own = std::fs::set_permissions(&path, Permissions::from_mode(0o600));
+            own.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            if let Some((uid, gid)) = self.user {
+                chown(&path, Some(uid), Some(gid)).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            }
+        }
+        certificate
     }
 
     fn command(&self, program: &str) -> Command {

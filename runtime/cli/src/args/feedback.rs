@@ -16,8 +16,9 @@ pub(crate) struct FeedbackArgs {
     /// Where to listen; beyond this machine only with a key, or --open.
     #[arg(short, long, default_value = "127.0.0.1:8090", value_name = "ADDRESS")]
     pub(crate) listen: SocketAddr,
-    /// Where verdicts are kept: `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/NAME`. A password is better off in the
-    /// variable than on the command line, which others on the machine can read.
+    /// Where verdicts are kept: `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/NAME`, with `?sslmode=verify-full` by TLS,
+    /// and `&sslrootcert=FILE` for an authority of your own. A password is better off in the variable than on the command
+    /// line, which others on the machine can read.
     #[arg(long, env = "DROVER_FEEDBACK_STORE", default_value = "sqlite:feedback.sqlite", hide_env_values = true)]
     pub(crate) store: String,
     /// The file with the key that gateways show, their setting feedback.key. The key itself may stand in the variable

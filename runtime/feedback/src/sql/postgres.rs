@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::sync::{Mutex, MutexGuard};
+use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Row, Statement, Value};
+use super::{Row, Statement, Value, tls};
 use crate::error::StoreError;
 
 /// How long a connection, or a transaction, may take.
@@ -17,6 +19,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// A database of PostgreSQL.
 pub(crate) struct Postgres {
     config: Config,
+    /// How TLS is spoken, if it is.
+    tls: Option<MakeRustlsConnect>,
     /// Where it is, without its password.
     place: String,
     client: Mutex<Option<Client>>,
@@ -31,11 +35,11 @@ impl std::fmt::Debug for Postgres {
 impl Postgres {
     /// Connects.
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
-        let mut config: Config = url.parse().map_err(|e| StoreError::new("the store", said(&e)))?;
+        let (mut config, tls) = tls::read(url).map_err(|why| StoreError::new("the store", why))?;
         config.connect_timeout(LIMIT).application_name("drover-feedback");
         let hosts: Vec<_> = config.get_hosts().iter().map(|host| format!("{host:?}")).collect();
         let place = format!("PostgreSQL at {}, database {}", hosts.join(", "), config.get_dbname().unwrap_or_default());
-        let postgres = Self { config, place, client: Mutex::default() };
+        let postgres = Self { config, tls, place, client: Mutex::default() };
         drop(postgres.connected().await?);
         Ok(postgres)
     }
@@ -74,7 +78,22 @@ impl Postgres {
         if client.as_ref().is_some_and(|client| !client.is_closed()) {
             return Ok(client);
         }
-        let (new, connection) = tokio::time::timeout(LIMIT, self.config.connect(NoTls))
+        let new = match &self.tls {
+            Some(tls) => self.connect(tls.clone()).await?,
+            None => self.connect(NoTls).await?,
+        };
+        // Whatever the server's default is: an answer is given after the disk has it.
+        let durable = tokio::time::timeout(LIMIT, new.batch_execute("SET synchronous_commit = on")).await;
+        self.done(&mut None, durable)?;
+        *client = Some(new);
+        Ok(client)
+    }
+
+    async fn connect<T>(&self, tls: T) -> Result<Client, StoreError>
+    where
+        T: MakeTlsConnect<Socket, Stream: Send + 'static>,
+    {
+        let (client, connection) = tokio::time::timeout(LIMIT, self.config.connect(tls))
             .await
             .map_err(|_| self.failed(format!("no connection within {LIMIT:?}")))?
             .map_err(|e| self.failed(said(&e)))?;
@@ -83,10 +102,6 @@ impl Postgres {
                 tracing::warn!("the connection to PostgreSQL ended: {}", said(&e));
             }
         });
-        // Whatever the server's default is: an answer is given after the disk has it.
-        let durable = tokio::time::timeout(LIMIT, new.batch_execute("SET synchronous_commit = on")).await;
-        self.done(&mut None, durable)?;
-        *client = Some(new);
         Ok(client)
     }
 
@@ -126,7 +141,7 @@ fn row(found: &tokio_postgres::Row) -> Result<Row, tokio_postgres::Error> {
 }
 
 /// Says what went wrong: the error itself keeps that for its source.
-fn said(e: &tokio_postgres::Error) -> String {
+pub(super) fn said(e: &tokio_postgres::Error) -> String {
     e.source().map_or_else(|| e.to_string(), |source| format!("{e}: {source}"))
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use drover_feedback::{Retention, Store};
-use drover_testkit::eventually;
+use drover_testkit::{Postgres, eventually};
 use reqwest::Method;
 use serde_json::json;
 
@@ -136,5 +136,36 @@ async fn a_store_that_cannot_be_is_named_without_its_password() {
     ] {
         let why = Store::open(url, Retention::default()).await.unwrap_err().to_string();
         assert!(why.contains(words) && !why.contains("s3cret"), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn postgres_is_asked_by_tls_if_the_url_says_so_and_must_prove_its_name() {
+    let Some(mut postgres) = Postgres::start().await else { return };
+    let certificate = postgres.demand_tls();
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (own, nothing) = (file("own.pem", &certificate), file("nothing.pem", ""));
+    postgres.stop();
+    postgres.start_again().await;
+    let url = |query: &str| format!("{}?{query}", postgres.url);
+
+    let service =
+        Running::start(&url(&format!("sslmode=verify-full&sslrootcert={own}")), Retention::default(), None).await;
+    assert_eq!(service.judge(&judgement("a", now_ms(), "down", "x")).await.0, 201);
+    service.stop().await;
+
+    for (query, why) in [
+        // The server wants TLS, and nobody else has signed its certificate.
+        ("sslmode=disable".to_owned(), "no encryption"),
+        ("sslmode=require".to_owned(), "invalid peer certificate"),
+        (format!("sslmode=require&sslrootcert={nothing}"), "no certificate is in it"),
+    ] {
+        let refused = Store::open(&url(&query), Retention::default()).await.unwrap_err().to_string();
+        assert!(refused.contains(why), "{query}: {refused}");
     }
 }
