@@ -80,21 +80,24 @@ pub(crate) async fn up(args: Up, place: &Place) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
     let servers = Servers::default();
     let generator = Generator::new(address, &place.state_dir, !args.no_build, servers.clone(), terminal)?;
+    // What they ask this gateway for before it serves waits for it, as the port is taken.
+    let prometheus = if args.observe {
+        let started = observe::start(&servers, address, &place.state_dir, terminal);
+        started.inspect_err(|why| terminal.warn(&format!("{why:#}"))).ok().flatten()
+    } else {
+        None
+    };
+    let settings = drover_gateway::Settings { feedback: feedback.settings.clone(), prometheus, ..Default::default() };
     let gateway = Gateway::new(drover_gateway::Parts {
         catalog: Arc::clone(&engine) as _,
         scheduler: Arc::clone(&engine) as _,
         peers: Arc::new(drover_engine::Alone::default()),
         access: Access::open(AccessConfig::default()).await?,
-        settings: drover_gateway::Settings { feedback: feedback.settings.clone(), ..Default::default() },
+        settings,
         load: Some(Arc::new(generator)),
         stop: stop.clone(),
     })?;
     let server = tokio::spawn(drover_gateway::serve(vec![listener], None, gateway, stop.clone()));
-    if args.observe
-        && let Err(why) = observe::start(&servers, address, &place.state_dir, terminal)
-    {
-        terminal.warn(&format!("{why:#}"));
-    }
     let url = format!("http://{address}");
     let welcome = tokio::spawn(welcome(Arc::clone(&engine), url, names));
     let watching = if args.watch { Some(watch::start(plan.functions, Arc::clone(&engine), terminal)?) } else { None };

@@ -1,5 +1,6 @@
 // Charts of the last minutes, by uPlot, and sparklines.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import uPlot from "uplot";
 import { theme } from "./theme";
@@ -18,14 +19,33 @@ const HEIGHT = 190;
 /** Seconds that are shown, even where there are fewer. */
 const SHOWN_LEAST = 180;
 
-/** Draws lines over time; `at` is in seconds since 1970. Beside the title stand the newest values, as text. */
-export function Chart({ title, at, lines, digits }: { title: string; at: number[]; lines: Line[]; digits?: number }) {
+interface Drawn {
+  title: string;
+  /** What else the title says. */
+  about?: ComponentChildren;
+  /** The language of title and labels, unless it is the person's. */
+  lang?: string;
+  /** Seconds since 1970. */
+  at: number[];
+  lines: Line[];
+  digits?: number;
+  /** How values are written. */
+  write?: (value: number) => string;
+  /** Whether lines lie one on the other, with the space below each filled. */
+  stacked?: boolean;
+  /** What the scale reaches at least. */
+  top?: number;
+}
+
+/** Draws lines over time. Beside the title stand the newest values, as text. */
+export function Chart({ title, about, lang, at, lines, digits, write = figure, stacked = false, top = digits === 0 ? 2 : 1 }: Drawn) {
   const place = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
-  const data = [at, ...lines.map((line) => line.values)] as uPlot.AlignedData;
+  const values = lines.map((line) => line.values);
+  const data = [at, ...(stacked ? piled(values) : values)] as uPlot.AlignedData;
   const newest = useRef(data);
   newest.current = data;
-  const looks = lines.map(({ label, colour }) => `${label} ${colour}`).join();
+  const looks = `${stacked} ${top} ${lines.map(({ label, colour }) => `${label} ${colour}`)}`;
 
   useEffect(() => {
     const box = place.current!;
@@ -41,22 +61,24 @@ export function Chart({ title, at, lines, digits }: { title: string; at: number[
       height: HEIGHT,
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
-      scales: { x: { range: (_plot, min, max) => [Math.min(min, max - SHOWN_LEAST), max] }, y: { range: (_plot, _min, max) => [0, Math.max(max * 1.1, digits === 0 ? 2 : 1)] } },
+      scales: { x: { range: (_plot, min, max) => [Math.min(min, max - SHOWN_LEAST), max] }, y: { range: (_plot, min, max) => [Math.min(min ?? 0, 0), (Math.max(max ?? 0, top / 1.1) || 1) * 1.1] } },
       axes: [
-        { ...axis, size: 26, space: 60, incrs: [60, 120, 300], values: (_plot, splits) => splits.map(timeOf) },
-        { ...axis, size: 46, values: (_plot, splits) => splits.map((n) => figure(n)), space: 34, ...(digits === 0 ? { incrs: [1, 2, 5, 10, 20, 50, 100] } : {}) },
+        { ...axis, size: 26, space: 60, incrs: [60, 120, 300, 900, 1800, 3600, 7200, 14_400, 21_600], values: (_plot, splits) => splits.map(timeOf) },
+        { ...axis, size: write === figure ? 46 : 62, values: (_plot, splits) => splits.map((n) => write(n)), space: 34, ...(digits === 0 ? { incrs: [1, 2, 5, 10, 20, 50, 100] } : {}) },
       ],
       series: [
         {},
         ...lines.map((line) => ({
           label: line.label,
           stroke: colourOf(line.colour),
-          width: 2,
+          width: stacked ? 1 : 2,
           points: { show: false },
+          ...(stacked ? { fill: `${colourOf(line.colour)}99` } : {}),
           ...(line.dashed ? { dash: [5, 4] } : {}),
           ...(line.stepped ? { paths: uPlot.paths.stepped!({ align: 1 }) } : {}),
         })),
       ],
+      bands: stacked ? lines.slice(1).map((_, n) => ({ series: [n + 2, n + 1] })) : [],
     };
     const made = new uPlot(options, newest.current, box);
     plot.current = made;
@@ -72,12 +94,13 @@ export function Chart({ title, at, lines, digits }: { title: string; at: number[
 
   return (
     <figure class="panel chart">
-      <figcaption>
+      <figcaption lang={lang}>
         <b>{title}</b>
+        {about}
         {lines.map((line) => (
           <span class="entry" key={line.label}>
             <i class={`dot ${line.colour}`} aria-hidden="true" />
-            {line.label} <b>{figure(line.values.at(-1))}</b>
+            {line.label} <b>{newestOf(line.values, write)}</b>
           </span>
         ))}
       </figcaption>
@@ -102,5 +125,17 @@ export function Spark({ values, label }: { values: (number | null)[]; label: str
   );
 }
 
+/** Returns lines of which each lies on those before it. */
+function piled(values: (number | null)[][]): number[][] {
+  const piled: number[][] = [];
+  for (const line of values) piled.push(line.map((value, n) => (value ?? 0) + (piled.at(-1)?.[n] ?? 0)));
+  return piled;
+}
+
+const newestOf = (values: (number | null)[], write: (value: number) => string): string => {
+  const newest = values.at(-1);
+  return newest === null || newest === undefined ? "–" : write(newest);
+};
 const timeOf = (s: number): string => new Date(s * 1000).toLocaleTimeString(language.value, { timeStyle: "short" });
-const colourOf = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+/** Returns a colour of the style sheet, as it is now. */
+export const colourOf = (name: string): string => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

@@ -3,6 +3,7 @@
 import { render } from "preact";
 import { adminKey } from "./api";
 import { follow, link, picture, refusal } from "./live";
+import { Dashboards } from "./pages/dashboards";
 import { Feedback } from "./pages/feedback";
 import { Function } from "./pages/function";
 import { Functions } from "./pages/functions";
@@ -17,6 +18,7 @@ import { type Key, t } from "./words";
 const sections: [string, Key, string][] = [
   ["functions", "functions", "M4 4h7v7H4zM13 4h7v7h-7zM4 13h7v7H4zM13 13h7v7h-7z"],
   ["live", "live", "M3 13h4l3-8 4 14 3-6h4"],
+  ["dashboards", "dashboards", "M4 4h16v16H4zM8 16v-4M12 16V8M16 16v-6"],
   ["instances", "instances", "M4 5h16v5H4zM4 14h16v5H4zM7 7.5h.01M7 16.5h.01"],
   ["feedback", "feedback", "M4 5h16v11H10l-5 4v-4H4z"],
   ["load", "loadTests", "M4 18a8 8 0 1 1 16 0M12 18l4-6"],
@@ -28,6 +30,7 @@ const icon = document.querySelector<HTMLLinkElement>("link[rel=icon]")!.href;
 function Page() {
   const [section, name, tab] = path.value;
   if (section === "live") return <Live name={name} />;
+  if (section === "dashboards") return <Dashboards uid={name} name={tab} />;
   if (section === "instances") return <Instances />;
   if (section === "feedback") return <Feedback name={name} />;
   if (section === "load") return <LoadTests />;

@@ -1,4 +1,4 @@
-//! Takes the pictures of the console that README.md shows, of what a `drover up` shows that has had some load:
+//! Takes the pictures of the console that README.md shows, of what a `drover up --observe` shows that has had some load:
 //!
 //! ```text
 //! cargo run -p drover-console --example pictures -- http://127.0.0.1:8080 docs
@@ -17,6 +17,7 @@ const LOOK: Duration = Duration::from_secs(2);
 /// How long a load test is looked at.
 const RUN: Duration = Duration::from_secs(15);
 const WIDE: (u32, u32) = (1180, 760);
+const TALL: (u32, u32) = (1180, 1000);
 const PHONE: (u32, u32) = (390, 780);
 
 #[tokio::main]
@@ -36,6 +37,8 @@ async fn main() -> anyhow::Result<()> {
         ("/#/instances", ".herd table", "light", WIDE, "instances"),
         ("/#/feedback/sentiment", "h1", "light", WIDE, "feedback"),
         ("/#/load", ".presets", "dark", WIDE, "load"),
+        ("/#/dashboards", "[data-panel] canvas", "light", TALL, "dashboards"),
+        ("/#/dashboards/drover-function/penguins", "[data-panel] canvas", "dark", TALL, "dashboard-function"),
         ("/#/functions", ".card", "dark", PHONE, "phone"),
         ("/sentiment", "textarea", "light", PHONE, "sentiment"),
     ] {

@@ -100,6 +100,10 @@ impl Gateway {
             ["events"] if get => Ok(self.listen()),
             ["feedback", ..] => self.verdicts(below, request).await,
             ["load", what] => self.load(what, request).await,
+            ["dashboards"] if get => Ok(json(&self.boards())),
+            ["dashboards", uid, panel] if get => {
+                self.panel(uid, panel, request.uri().query().unwrap_or_default()).await
+            }
             ["live"] if get => Ok(self.look()),
             ["sd"] if get => Ok(json(&self.targets(&request, client.is_tls))),
             ["stop"] if post => {
@@ -109,7 +113,8 @@ impl Gateway {
             ["functions"]
             | ["functions", _]
             | ["functions", _, "logs" | "scale" | "resize" | "stop"]
-            | ["instances" | "decisions" | "events" | "live" | "sd" | "stop"] => {
+            | ["dashboards", _, _]
+            | ["instances" | "dashboards" | "decisions" | "events" | "live" | "sd" | "stop"] => {
                 let detail = format!("/api/{below} does not take {}", request.method());
                 Err(Error::new(ErrorKind::MethodNotAllowed, detail))
             }

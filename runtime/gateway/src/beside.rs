@@ -1,4 +1,4 @@
-//! How a gateway asks the servers that stand beside it: the feedback service, the load generator.
+//! How a gateway asks the servers that stand beside it: the feedback service, the load generator, Prometheus.
 
 use std::sync::OnceLock;
 use std::time::Duration;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::Access;
 use crate::backend::{Backend, Out};
 use crate::body::Body;
+use crate::dashboards::Dashboards;
 use crate::decisions::Decisions;
 use crate::error::Error;
 use crate::events::Events;
@@ -47,6 +48,7 @@ pub struct Gateway {
     pub(crate) holds: Holds,
     pub(crate) feedback: Feedback,
     pub(crate) load: Load,
+    pub(crate) dashboards: Dashboards,
     /// Failures that are logged.
     failures: Throttle,
     /// Told when a function needs its first instance.
@@ -108,6 +110,7 @@ impl Gateway {
             holds: Holds::default(),
             feedback: Feedback::new(&settings.feedback),
             load: Load::new(load),
+            dashboards: Dashboards::new(settings.prometheus.clone()),
             failures: Throttle::default(),
             is_leaving: AtomicBool::new(false),
             born: Instant::now(),

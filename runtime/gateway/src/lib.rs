@@ -17,6 +17,7 @@ mod body;
 mod budget;
 mod changed;
 pub mod config;
+mod dashboards;
 mod decisions;
 mod discover;
 mod error;

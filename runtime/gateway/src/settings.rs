@@ -47,6 +47,8 @@ pub struct Settings {
     pub hold_for: Duration,
     /// What is kept for users' verdicts, and where those go.
     pub feedback: FeedbackSettings,
+    /// The Prometheus whose figures the console's dashboards show, `http://host:port`; none unless set.
+    pub prometheus: Option<String>,
 }
 
 /// What is kept for users' verdicts, and where those go.
@@ -112,6 +114,7 @@ impl Default for Settings {
             scale_interval: Duration::from_secs(1),
             hold_for: Duration::from_secs(300),
             feedback: FeedbackSettings::default(),
+            prometheus: None,
         }
     }
 }

@@ -15,7 +15,8 @@ const FILES: &str = "grafana";
 /// Where Grafana's own files are, as packages install them.
 const GRAFANA_HOME: &str = "/usr/share/grafana";
 
-/// Starts what is installed, to watch the gateway at `gateway`, and says how to get the rest.
+/// Starts what is installed, to watch the gateway at `gateway`, and says how to get the rest. Returns where Prometheus
+/// answers before long, if it was started.
 ///
 /// # Errors
 /// If there are no files for it here, or it cannot be started.
@@ -24,7 +25,7 @@ pub(super) fn start(
     gateway: SocketAddr,
     state_dir: &Path,
     terminal: Terminal,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Option<String>> {
     let files =
         fs::canonicalize(FILES).with_context(|| format!("--observe needs the folder {FILES}/ of a checkout here"))?;
     let Some(program) = on_path("prometheus") else {
@@ -32,7 +33,7 @@ pub(super) fn start(
             "Prometheus is not on PATH, so nothing is observed: `apt-get install prometheus`, or a release from \
              https://prometheus.io/download",
         );
-        return Ok(());
+        return Ok(None);
     };
     let prometheus = prometheus(&program, gateway, &files, &state_dir.join("prometheus"))?;
     let url = prometheus.url.clone();
@@ -42,11 +43,11 @@ pub(super) fn start(
             let _ended = servers.run(grafana(&program, &url, &files, &state_dir.join("grafana"))?, terminal)?;
         }
         None => terminal.say(
-            "Grafana is not on PATH, so there are no dashboards: https://grafana.com/grafana/download has packages; \
-             what they ask can be asked at Prometheus",
+            "Grafana is not on PATH, so the console alone has the dashboards: https://grafana.com/grafana/download has \
+             packages",
         ),
     }
-    Ok(())
+    Ok(Some(url))
 }
 
 /// Prometheus with the rules of the checkout, and the gateway's own list of what is to be scraped.

@@ -22,13 +22,18 @@ pub(crate) struct House {
 impl House {
     /// Starts `functions`, one instance each, at most three. Returns nothing where there is no Chromium.
     pub(crate) async fn start(functions: &[&str]) -> Option<Self> {
+        Self::start_with(functions, &[]).await
+    }
+
+    /// The same, with more arguments for `drover up`.
+    pub(crate) async fn start_with(functions: &[&str], more: &[&str]) -> Option<Self> {
         let browser = Browser::start().await?;
         let binaries = built(&[&["drover-cli", "loadgen"], functions].concat());
         let (dir, [port]) = (tempfile::tempdir().unwrap(), free_ports());
         let mut command = Command::new(binaries.join("drover"));
         command.current_dir(checkout()).args(["up", "--no-build", "--port", &port.to_string(), "--state-dir"]);
         command.arg(dir.path().join("state")).arg("--var").arg(format!("binary_dir={}", binaries.display()));
-        command.args(["--var", "max=3", "--var", "memory_max=512", "--var", "feedback=inputs"]);
+        command.args(["--var", "max=3", "--var", "memory_max=512", "--var", "feedback=inputs"]).args(more);
         for function in functions {
             // A job file names its function once; each has its own.
             let job = dir.path().join(format!("{function}.nomad"));

@@ -5,7 +5,7 @@ use drover_testkit::{Tab, checkout};
 use crate::house::House;
 
 /// Every page, and what is there once it is drawn.
-const PAGES: [(&str, &str); 8] = [
+const PAGES: [(&str, &str); 9] = [
     ("#/functions", ".card"),
     ("#/functions/covertype", "#field-elevation"),
     ("#/functions/covertype/batch", ".drop"),
@@ -14,10 +14,20 @@ const PAGES: [(&str, &str); 8] = [
     ("#/instances", ".herd table"),
     ("#/feedback", "h1"),
     ("#/load", ".presets"),
+    ("#/dashboards", ".notice code"),
 ];
 
+/// Returns axe-core, or nothing, and says so, where it is not installed.
+pub(crate) fn axe() -> Option<String> {
+    let axe = std::fs::read_to_string(checkout().join("runtime/console/node_modules/axe-core/axe.min.js")).ok();
+    if axe.is_none() {
+        println!("skipped: axe-core is not there, `npm ci` in runtime/console brings it");
+    }
+    axe
+}
+
 /// Returns what axe-core finds on the page that is serious or worse, each with what it is about.
-async fn findings(tab: &Tab<'_>, axe: &str) -> String {
+pub(crate) async fn findings(tab: &Tab<'_>, axe: &str) -> String {
     tab.eval(&format!("{axe}; undefined")).await;
     let run = "axe.run().then(({ violations }) => violations
         .filter(({ impact }) => impact === 'serious' || impact === 'critical')
@@ -28,11 +38,7 @@ async fn findings(tab: &Tab<'_>, axe: &str) -> String {
 #[tokio::test]
 async fn every_page_is_for_everybody() {
     let Some(house) = House::start(&["covertype"]).await else { return };
-    let axe = checkout().join("runtime/console/node_modules/axe-core/axe.min.js");
-    let Ok(axe) = std::fs::read_to_string(&axe) else {
-        println!("skipped: axe-core is not there, `npm ci` in runtime/console brings it");
-        return;
-    };
+    let Some(axe) = axe() else { return };
     let tab = house.open("/").await;
     for (page, there) in PAGES {
         tab.eval(&format!("location.hash = '{page}'")).await;

@@ -6,6 +6,7 @@
     reason = "clippy sees the functions that tests share as production code"
 )]
 
+mod dashboards;
 mod house;
 mod judge;
 mod load;

@@ -91,6 +91,7 @@ pub const SETTINGS: &[Setting] = &[
     set("feedback.keep_for", "1h", "how long an answer waits for a user's verdict"),
     set("feedback.keep", "32MiB", "bytes of the answers and inputs that wait"),
     set("load.url", "", "a `loadgen --web` for the console's load tests, such as `http://127.0.0.1:8089`"),
+    set("prometheus.url", "", "the Prometheus of the console's dashboards, such as `http://127.0.0.1:9090`"),
 ];
 
 /// What `[functions.NAME]` takes.

@@ -156,6 +156,7 @@ fn settings(r: &mut Reader<'_>) -> Settings {
         scale_interval: r.duration("scale.interval", d.scale_interval),
         hold_for: r.duration("scale.hold_for", d.hold_for),
         feedback: feedback(r),
+        prometheus: r.read("prometheus.url", parse::server),
     }
 }
 

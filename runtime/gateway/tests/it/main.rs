@@ -9,6 +9,7 @@
 mod access;
 mod console;
 mod control;
+mod dashboards;
 mod feedback;
 mod forward;
 mod house;
