@@ -90,7 +90,7 @@ const Numbers = ({ rows, write }: { rows: Row[]; write: (value: number) => strin
       <li key={legend}>
         <strong>{write(values.findLast((value) => value !== null) ?? 0)}</strong>
         {legend}
-        <Spark values={values} label={legend} />
+        <Spark values={values.slice(values.findIndex((value) => value !== null))} label={legend} />
       </li>
     ))}
   </ul>

@@ -36,9 +36,9 @@ async fn main() -> anyhow::Result<()> {
         ("/#/live", ".chart canvas", "dark", WIDE, "live"),
         ("/#/instances", ".herd table", "light", WIDE, "instances"),
         ("/#/feedback/sentiment", "h1", "light", WIDE, "feedback"),
-        ("/#/load", ".presets", "dark", WIDE, "load"),
         ("/#/dashboards", "[data-panel] canvas", "light", TALL, "dashboards"),
         ("/#/dashboards/drover-function/penguins", "[data-panel] canvas", "dark", TALL, "dashboard-function"),
+        ("/#/load", ".presets", "dark", WIDE, "load"),
         ("/#/functions", ".card", "dark", PHONE, "phone"),
         ("/sentiment", "textarea", "light", PHONE, "sentiment"),
     ] {

@@ -42,6 +42,16 @@ fn what_runs_is_seen_in_a_prometheus_of_its_own_that_ends_with_it() {
         answer.json::<Value>().await.unwrap()["data"]["groups"].as_array().unwrap().len()
     });
     assert!(rules > 4, "{rules} groups of rules");
+    let gateway = eventually("it says where the gateway is", || {
+        let said = place.text("out.txt");
+        said.lines().find_map(|line| line.strip_prefix("gateway ")).map(|url| url.trim().to_owned())
+    });
+    // What the console's dashboards ask.
+    let panel = format!("{gateway}/api/dashboards/drover-overview/4?minutes=15");
+    eventually("a panel has three series: ready, asked for, wanted", || {
+        let answer = runtime.block_on(async { client().get(&panel).send().await.ok()?.json::<Value>().await.ok() })?;
+        answer["series"].as_array().filter(|series| series.len() == 3).map(drop)
+    });
     up.signal("TERM");
     assert_eq!(up.end(), Some(0));
     assert!(runtime.block_on(async { client().get(&prometheus).send().await }).is_err(), "Prometheus goes on");
