@@ -9,6 +9,7 @@
 mod dashboards;
 mod house;
 mod judge;
+mod keys;
 mod load;
 mod looks;
 mod steer;
