@@ -64,7 +64,7 @@ export function Chart({ title, about, lang, at, lines, digits, write = figure, s
       scales: { x: { range: (_plot, min, max) => [Math.min(min, max - SHOWN_LEAST), max] }, y: { range: (_plot, min, max) => [Math.min(min ?? 0, 0), (Math.max(max ?? 0, top / 1.1) || 1) * 1.1] } },
       axes: [
         { ...axis, size: 26, space: 60, incrs: [60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600], values: (_plot, splits) => splits.map(timeOf) },
-        { ...axis, size: write === figure ? 46 : 70, values: (_plot, splits) => splits.map((n) => write(n)), space: 34, ...(digits === 0 ? { incrs: [1, 2, 5, 10, 20, 50, 100] } : {}) },
+        { ...axis, size: write === figure ? 46 : 78, values: (_plot, splits) => splits.map((n) => write(n)), space: 34, ...(digits === 0 ? { incrs: [1, 2, 5, 10, 20, 50, 100] } : {}) },
       ],
       series: [
         {},
