@@ -41,6 +41,19 @@ impl Cluster {
         self.nomad(&args);
     }
 
+    /// Runs the gateway's job, for everybody on this machine; the cluster must have `drover-cli`.
+    #[track_caller]
+    pub(crate) fn run_gateway(&self, port: u16) {
+        let variables = [
+            "open=true".into(),
+            format!("port={port}"),
+            format!("binary={}", self.binaries.join("drover").display()),
+            format!("consul={}", self.nomad.consul.url),
+            format!("nomad={}", self.nomad.url),
+        ];
+        self.run_job("gateway", &variables);
+    }
+
     /// Runs the command `nomad` in the checkout, and returns what it says.
     #[track_caller]
     pub(crate) fn nomad(&self, args: &[&str]) -> String {
