@@ -86,6 +86,11 @@ impl Browser {
 
     /// Calls `method` and returns its result.
     async fn call(&self, session: &str, method: &str, params: Value) -> Value {
+        self.ask(session, method, params).await.unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Calls `method` and returns its result, or what Chromium says is wrong with it.
+    async fn ask(&self, session: &str, method: &str, params: Value) -> Result<Value, Value> {
         let mut wire = self.wire.lock().await;
         let answer = tokio::time::timeout(LIMIT, wire.call(session, method, params)).await;
         answer.unwrap_or_else(|_| panic!("{method} was not answered within {LIMIT:?}"))
@@ -103,24 +108,37 @@ impl Tab<'_> {
         self.until("document.readyState === 'complete'").await;
     }
 
+    /// Loads the page anew and waits until it is loaded.
+    pub async fn reload(&self) {
+        // The page that goes still answers for a while.
+        self.eval("window.old = true").await;
+        self.call("Page.reload", json!({})).await;
+        self.until("!window.old && document.readyState === 'complete'").await;
+    }
+
     /// Returns what `script` evaluates to, once it is there if it is a promise.
     ///
     /// # Panics
-    /// If it throws.
+    /// If it throws, or the page goes meanwhile.
     pub async fn eval(&self, script: &str) -> Value {
-        let params = json!({ "expression": script, "returnByValue": true, "awaitPromise": true, "userGesture": true });
-        let mut answer = self.call("Runtime.evaluate", params).await;
-        assert!(answer.get("exceptionDetails").is_none(), "{script}: {answer}");
-        answer["result"]["value"].take()
+        self.try_eval(script).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Waits until `script` evaluates to something true.
+    /// As [`Tab::eval`], but fails if the page goes meanwhile.
+    async fn try_eval(&self, script: &str) -> Result<Value, Value> {
+        let params = json!({ "expression": script, "returnByValue": true, "awaitPromise": true, "userGesture": true });
+        let mut answer = self.browser.ask(&self.session, "Runtime.evaluate", params).await?;
+        assert!(answer.get("exceptionDetails").is_none(), "{script}: {answer}");
+        Ok(answer["result"]["value"].take())
+    }
+
+    /// Waits until `script` evaluates to something true, in this page or in the one that follows it.
     ///
     /// # Panics
     /// If that takes too long.
     pub async fn until(&self, script: &str) {
         let deadline = Instant::now() + LIMIT;
-        while self.eval(&format!("Boolean({script})")).await != true {
+        while self.try_eval(&format!("Boolean({script})")).await != Ok(true.into()) {
             if Instant::now() > deadline {
                 panic!("not within {LIMIT:?}: {script}; complaints: {:#?}", self.complaints().await);
             }
@@ -231,7 +249,7 @@ impl Tab<'_> {
 }
 
 impl Wire {
-    async fn call(&mut self, session: &str, method: &str, params: Value) -> Value {
+    async fn call(&mut self, session: &str, method: &str, params: Value) -> Result<Value, Value> {
         self.last_id += 1;
         let mut message = json!({ "id": self.last_id, "method": method, "params": params });
         if !session.is_empty() {
@@ -244,8 +262,10 @@ impl Wire {
         loop {
             let mut message = self.read().await;
             if message["id"] == self.last_id {
-                assert!(message.get("error").is_none(), "{method}: {}", message["error"]);
-                return message["result"].take();
+                return match message.get_mut("error") {
+                    Some(error) => Err(error.take()),
+                    None => Ok(message["result"].take()),
+                };
             }
             self.note(&message);
         }

@@ -66,7 +66,7 @@ async fn keys_are_asked_for_and_a_wrong_one_is_told() {
     tab.until("document.querySelector('.verdict')").await;
 
     // They are kept in the tab, until they are to be forgotten.
-    tab.eval("location.reload()").await;
+    tab.reload().await;
     tab.until("document.querySelector('.preferences button')").await;
     assert_eq!(tab.eval("document.querySelectorAll('form.key').length").await, 0);
     tab.click(".preferences button").await;

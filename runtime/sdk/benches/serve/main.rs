@@ -32,7 +32,17 @@ use drover_testkit::bench::{self, Options, Result, machine};
 
 use crate::prepare::Prepared;
 
+/// A process that only loads has the allocator of functions, too.
+use drover as _;
+
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().collect();
+    if let [_, start::ONLY_LOAD, library, model] = words.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        return start::load_only(library, model).unwrap_or_else(|why| {
+            eprintln!("bench: {why}");
+            ExitCode::FAILURE
+        });
+    }
     bench::main(&["throughput", "python", "memory", "connections", "start", "batch", "cost"], measure)
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use drover_testkit::bench::report::Report;
-use drover_testkit::bench::{Result, build, end, peers, revision, wrk};
+use drover_testkit::bench::{Result, build, peers, revision, wrk};
 use drover_testkit::golden;
 use tokio::process::Command;
 
@@ -22,6 +22,8 @@ pub(crate) struct Function {
     pub(crate) model: PathBuf,
     /// Bytes of the model.
     pub(crate) model_bytes: u64,
+    /// The library that it loads.
+    pub(crate) onnx_runtime: PathBuf,
     /// One held-out row, as JSON.
     pub(crate) row: String,
     /// [`BATCH_ROWS`] of them, as a JSON array.
@@ -81,7 +83,10 @@ impl Prepared {
 /// Builds a function, and has it fetch ONNX Runtime if that is not here.
 async fn function(root: &Path, name: &'static str) -> Result<Function> {
     let binary = build(name).await?.join(name);
-    end(Command::new(&binary).arg("--fetch-runtime").stdout(Stdio::null())).await?;
+    let found = Command::new(&binary).arg("--fetch-runtime").stderr(Stdio::inherit()).output().await?;
+    if !found.status.success() {
+        return Err("it has no ONNX Runtime".into());
+    }
 
     let folder = root.join("functions").join(name);
     let model = folder.join("model");
@@ -92,6 +97,7 @@ async fn function(root: &Path, name: &'static str) -> Result<Function> {
         binary,
         model_bytes: std::fs::metadata(model.join("model.onnx"))?.len(),
         model,
+        onnx_runtime: String::from_utf8(found.stdout)?.trim().into(),
         row: rows.first().ok_or("there are no held-out rows")?.clone(),
         batch: format!("[{}]", rows.join(",")),
     })

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use procfs::process::{LimitValue, Process};
 use procfs::{Current as _, CurrentSI as _, KernelStats, LoadAverage};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tokio::process::Command;
 
 use super::Result;
@@ -22,6 +23,17 @@ pub async fn move_to_load_core() -> Result<()> {
         return Err("cannot have a core for the server and another for its load: two cores are needed".into());
     }
     Ok(())
+}
+
+/// Calls `start` on a core, and returns what it gives: a process that is started there stays there.
+pub fn on_core_of<T>(core: &str, start: impl FnOnce() -> T) -> Result<T> {
+    let before = sched_getaffinity(None)?;
+    let mut there = CpuSet::new();
+    there.set(core.parse()?);
+    sched_setaffinity(None, &there)?;
+    let started = start();
+    sched_setaffinity(None, &before)?;
+    Ok(started)
 }
 
 /// Returns the load average of the last minute.

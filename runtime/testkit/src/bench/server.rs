@@ -122,9 +122,11 @@ pub fn on_core(core: &str, program: impl AsRef<OsStr>) -> Command {
 
 /// What a server says once it listens; a function says more, in lines like it.
 #[derive(serde::Deserialize)]
-struct Line {
-    message: String,
-    address: Option<String>,
+pub struct Line {
+    /// What happened.
+    pub message: String,
+    /// `host:port`.
+    pub address: Option<String>,
 }
 
 fn listening(line: &str) -> Option<String> {
