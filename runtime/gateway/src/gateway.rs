@@ -22,7 +22,7 @@ use crate::decisions::Decisions;
 use crate::error::Error;
 use crate::events::Events;
 use crate::feedback::{Feedback, Sender};
-use crate::headers::{self, REQUEST_ID};
+use crate::headers::{self, REQUEST_ID, TRACEPARENT};
 use crate::hold::Holds;
 use crate::lane::Lane;
 use crate::lanes::Lanes;
@@ -135,7 +135,7 @@ impl Gateway {
         if let Some(value) = header.clone() {
             request.headers_mut().insert(REQUEST_ID, value);
         }
-        let (mut lane, version) = (None, request.version());
+        let (mut lane, version, traceparent) = (None, request.version(), request.headers().get(TRACEPARENT).cloned());
         let result = self.handle(request, client, &times, &mut lane).await;
         let kind = result.as_ref().err().map_or("none", |e| e.kind.label());
         let failed = result.as_ref().err().map(|e| (e.detail.clone(), e.cause.clone().unwrap_or_default()));
@@ -148,7 +148,8 @@ impl Gateway {
         }
         let (status, elapsed) = (response.status().as_u16(), times.started.elapsed());
         if let Some((detail, cause)) = failed {
-            let (function, trace_id) = (lane.as_ref().map(|lane| lane.function.as_str()), times.trace_id());
+            let function = lane.as_ref().map(|lane| lane.function.as_str());
+            let trace_id = times.trace_id().or_else(|| headers::trace_id(traceparent.as_ref()?));
             // What a client did wrong is its own affair until someone looks for it.
             if status < 500 {
                 tracing::debug!(request_id = %id, trace_id, function, status, kind, cause, ?elapsed, "{detail}");

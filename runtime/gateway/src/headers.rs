@@ -35,6 +35,11 @@ static HOP_BY_HOP: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
+/// Returns the id of the trace that a `traceparent` header names.
+pub(crate) fn trace_id(traceparent: &HeaderValue) -> Option<String> {
+    drover_core::trace::trace_id(traceparent.to_str().ok()?).map(str::to_owned)
+}
+
 /// Removes the headers that concern one connection only, also those that `Connection` names.
 pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     // Hardly any message has one, and to look is less than to remove nothing nine times.

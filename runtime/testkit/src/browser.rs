@@ -16,7 +16,7 @@ use crate::eventually;
 use crate::process::installed;
 
 /// How long anything on a page may take.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// A Chromium with a profile of its own; ended when dropped.
 #[derive(Debug)]

@@ -51,13 +51,18 @@ impl Drop for Running {
     }
 }
 
-/// Returns the answer to one request, if there is one.
-fn get(port: u16, path: &str) -> Option<String> {
+/// Returns what a request is answered with, if there is somebody.
+fn ask(port: u16, path: &str, headers: &str) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
-    answer.starts_with("HTTP/1.1 200").then_some(answer)
+    Some(answer)
+}
+
+/// Returns the answer to one request, if it is one of success.
+fn get(port: u16, path: &str) -> Option<String> {
+    ask(port, path, "").filter(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
 #[test]
@@ -182,6 +187,14 @@ fn a_gateway_tells_graylog_what_it_writes() {
     assert_eq!(get(port, "/functions/legacy/hello"), None);
     let message = graylog.next("out of service").message;
     assert_eq!((&message["_service"], &message["_function"]), (&"drover-gateway".into(), &"legacy".into()));
+    // What fails is a line that names the request, and the trace that it is part of.
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let ids = format!("x-request-id: failed\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\n");
+    let answer = ask(port, "/functions/legacy/hello", &ids).unwrap();
+    let (_, problem) = answer.split_once("\r\n\r\n").unwrap();
+    let problem: serde_json::Value = serde_json::from_str(problem).unwrap();
+    let failure = graylog.next(problem["detail"].as_str().unwrap()).message;
+    assert_eq!((&failure["_request_id"], &failure["_trace_id"]), (&"failed".into(), &trace.into()), "{failure}");
     assert_eq!(gateway.stop(), Some(0));
     let wrong = place.command(&["gateway", "--config", "gateway.toml"]).env("DROVER_GELF", "graylog").output().unwrap();
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("DROVER_GELF: `graylog` is not an address"));
