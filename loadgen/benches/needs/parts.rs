@@ -88,8 +88,17 @@ impl Question {
     pub(crate) fn vars(&self, python: Option<&Path>) -> Vec<String> {
         match (self.model, python) {
             (Some(model), Some(python)) => vec![format!("model={model}"), format!("python={}", python.display())],
-            _ => vec![format!("function={}", self.function), "min=1".into()],
+            _ => {
+                let mut vars = vec![format!("function={}", self.function), "min=1".into()];
+                // Without a gateway nobody queues what comes at once.
+                vars.extend(self.is_direct().then(|| format!("slots={}", self.users)));
+                vars
+            }
         }
+    }
+
+    fn is_direct(&self) -> bool {
+        self.words.iter().any(|word| word == "--direct")
     }
 
     pub(crate) fn timing(&self, plan: &Plan) -> Timing {

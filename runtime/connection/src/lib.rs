@@ -9,7 +9,7 @@
 mod watch;
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
@@ -34,9 +34,10 @@ use tokio_util::sync::CancellationToken;
 pub use self::watch::RequestBody;
 use self::watch::{Tracked, Watch};
 
-/// How long a connection keeps its buffers after its last response, and how often it is looked at.
+/// How long a connection keeps its buffers after its last response, and how often it is looked at meanwhile.
 const LINGER: Duration = Duration::from_millis(50);
-/// How often a connection is looked at that cannot be parked.
+/// How often a connection is looked at that cannot be parked: to look at thousands that wait for an answer is work that
+/// the answers do not get.
 const LOOK: Duration = Duration::from_secs(1);
 /// Streams of one HTTP/2 connection at once.
 const STREAMS_MAX: u32 = 256;
@@ -194,39 +195,52 @@ where
     builder.max_buf_size(head_bytes).writev(false).header_read_timeout(None);
     let mut connection = Box::pin(builder.serve_connection(io, answer));
     let mut stopping = false;
-    let look = if parking == Parking::Never { LOOK } else { LINGER };
-    let mut tick = pin!(tokio::time::sleep(look));
+    let may_park = || parking == Parking::WhenSilent && watch.may_park();
+    let look = LOOK.min(limits.header_timeout);
+    let (mut tick, mut is_soon) = (pin!(tokio::time::sleep(look)), false);
     loop {
-        tokio::select! {
-            biased;
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "connection ended");
-                }
-                return None;
+        // How it ended, or nothing when it is to be looked at.
+        let driven = poll_fn(|context| {
+            if let Poll::Ready(ended) = connection.as_mut().poll(context) {
+                return Poll::Ready(Some(ended));
             }
+            if !is_soon && may_park() {
+                is_soon = true;
+                tick.as_mut().reset(tokio::time::Instant::now() + LINGER);
+            }
+            tick.as_mut().poll(context).map(|()| None)
+        });
+        let ended = tokio::select! {
+            biased;
+            ended = driven => ended,
             () = stop.cancelled(), if !stopping => {
-                if parking == Parking::WhenSilent && watch.may_park() {
+                if may_park() {
                     break;
                 }
                 stopping = true;
                 connection.as_mut().graceful_shutdown();
+                continue;
             }
-            () = tick.as_mut() => {
-                let silent = watch.silent_for();
-                if parking == Parking::WhenSilent && watch.may_park() && silent >= LINGER && !stopping {
-                    break;
-                }
-                // Slow heads and clients that do not read their answer: neither may go on for ever. What
-                // is only idle here could not be parked.
-                let idle = parking == Parking::Never && watch.may_park() && !watch.has_begun();
-                let limit = if idle { limits.idle_timeout } else { limits.header_timeout };
-                if !watch.running() && silent >= limit {
-                    return None;
-                }
-                tick.as_mut().reset(tokio::time::Instant::now() + look);
+        };
+        if let Some(ended) = ended {
+            if let Err(error) = ended {
+                tracing::debug!(%error, "connection ended");
             }
+            return None;
         }
+        let silent = watch.silent_for();
+        if may_park() && silent >= LINGER && !stopping {
+            break;
+        }
+        // Slow heads and clients that do not read their answer: neither may go on for ever. What
+        // is only idle here could not be parked.
+        let idle = parking == Parking::Never && watch.may_park() && !watch.has_begun();
+        let limit = if idle { limits.idle_timeout } else { limits.header_timeout };
+        if !watch.running() && silent >= limit {
+            return None;
+        }
+        is_soon = may_park();
+        tick.as_mut().reset(tokio::time::Instant::now() + if is_soon { LINGER } else { look });
     }
     // `may_park` has said that nothing is half read or half written.
     let parts = Pin::into_inner(connection).into_parts();

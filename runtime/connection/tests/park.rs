@@ -2,7 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on must fail, loudly")]
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -55,4 +58,40 @@ async fn a_silent_connection_gives_up_all_but_its_socket_and_wakes() {
     drop(client);
     server.await.unwrap();
     assert_eq!(Arc::strong_count(&handler), 1);
+}
+
+/// Answers after half a second, and counts how often it is looked at until then.
+#[derive(Default)]
+struct Slow {
+    n_looks: AtomicUsize,
+}
+
+impl Handler for Slow {
+    type Body = Full<Bytes>;
+
+    async fn answer(&self, _: Request<RequestBody>) -> Response<Self::Body> {
+        let mut wait = pin!(tokio::time::sleep(Duration::from_millis(500)));
+        poll_fn(|context| {
+            self.n_looks.fetch_add(1, Ordering::Relaxed);
+            wait.as_mut().poll(context)
+        })
+        .await;
+        Response::new(Full::from("hello"))
+    }
+}
+
+/// Thousands of connections may wait for an answer at once, where there is too little CPU: none may take any meanwhile.
+#[tokio::test]
+async fn a_connection_that_waits_for_an_answer_is_left_alone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let handler = Arc::new(Slow::default());
+    let serving = serve(listener.accept().await.unwrap().0, Arc::clone(&handler), LIMITS, CancellationToken::new());
+    tokio::spawn(serving);
+    client.write_all(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n").await.unwrap();
+    let mut answer = [0; 1024];
+    let n = client.read(&mut answer).await.unwrap();
+    assert!(answer[..n].ends_with(b"hello"));
+    let n_looks = handler.n_looks.load(Ordering::Relaxed);
+    assert!((2..=4).contains(&n_looks), "looked at {n_looks} times");
 }

@@ -1,6 +1,6 @@
 //! Slots, deadlines, sizes and slow clients: one client's trouble is never another's.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,12 +14,10 @@ async fn beyond_the_slots_the_answer_is_429_at_once() {
     let sleep = row_with("act", json!("sleep"));
     let third = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let started = Instant::now();
         let answer = probe.predict(&row()).await;
         answer.expect_problem(429, "overloaded", &[]);
         assert_eq!(answer.header("retry-after"), "1");
-        assert!(started.elapsed() < Duration::from_millis(150), "{:?}", started.elapsed());
-        assert_eq!(probe.metric("drover_in_flight").await, 2.0);
+        assert_eq!(probe.metric("drover_in_flight").await, 2.0, "it did not wait for a slot");
     };
     let (a, b, ()) = tokio::join!(probe.predict(&sleep), probe.predict(&sleep), third);
     a.expect_ok();

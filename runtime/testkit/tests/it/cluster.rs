@@ -41,17 +41,17 @@ impl Cluster {
         self.nomad(&args);
     }
 
-    /// Runs the gateway's job, for everybody on this machine; the cluster must have `drover-cli`.
+    /// Runs the gateway's job with further variables, for everybody on this machine; the cluster must have `drover-cli`.
     #[track_caller]
-    pub(crate) fn run_gateway(&self, port: u16) {
-        let variables = [
+    pub(crate) fn run_gateway(&self, port: u16, variables: &[String]) {
+        let own = [
             "open=true".into(),
             format!("port={port}"),
             format!("binary={}", self.binaries.join("drover").display()),
             format!("consul={}", self.nomad.consul.url),
             format!("nomad={}", self.nomad.url),
         ];
-        self.run_job("gateway", &variables);
+        self.run_job("gateway", &[&own, variables].concat());
     }
 
     /// Runs the command `nomad` in the checkout, and returns what it says.

@@ -109,7 +109,7 @@ async fn a_function_on_nomad_is_loaded_by_its_name() {
     let [port] = free_ports();
     let gateway = Gateway::new(&format!("http://127.0.0.1:{port}"), "penguins");
     cluster.run("penguins", &[]);
-    cluster.run_gateway(port);
+    cluster.run_gateway(port, &[]);
     gateway.serves(1).await;
 
     let dir = tempfile::tempdir().unwrap();

@@ -28,3 +28,4 @@ mod scale;
 mod scheduler;
 mod stack;
 mod tls;
+mod watched;

@@ -19,7 +19,7 @@ async fn what_penguins_needs_is_found_on_nomad() {
     let binaries = built(&packages);
     cluster.run("penguins", &["min=1"]);
     let [port] = free_ports();
-    cluster.run_gateway(port);
+    cluster.run_gateway(port, &[]);
     cluster.passing("penguins", 1).await;
     cluster.passing("drover-gateway", 1).await;
     let gateway = Gateway::new(&format!("http://127.0.0.1:{port}"), "penguins");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use drover_testkit::process::free_ports;
-use drover_testkit::{Prometheus, built, checkout};
+use drover_testkit::{Prometheus, checkout};
 use tempfile::TempDir;
 
 use crate::cluster::Cluster;
@@ -15,19 +15,8 @@ async fn the_stack_comes_up_from_its_job_and_finds_the_cluster() {
     let Some(cluster) = Cluster::start(&["penguins", "drover-cli"]).await else { return };
     cluster.run("penguins", &["count=2"]);
     let [gateway, port, alerts] = free_ports();
-    let drover = built(&["penguins", "drover-cli"]).join("drover");
-    let consul = &cluster.nomad.consul.url;
-    cluster.run_job(
-        "gateway",
-        &[
-            "open=true".into(),
-            format!("port={gateway}"),
-            format!("binary={}", drover.display()),
-            format!("consul={consul}"),
-            format!("nomad={}", cluster.nomad.url),
-        ],
-    );
-    let config = config(consul.rsplit(':').next().unwrap());
+    cluster.run_gateway(gateway, &[]);
+    let config = config(cluster.nomad.consul.url.rsplit(':').next().unwrap());
     cluster.run_job(
         "prometheus",
         &[
