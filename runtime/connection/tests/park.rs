@@ -60,7 +60,7 @@ async fn a_silent_connection_gives_up_all_but_its_socket_and_wakes() {
     assert_eq!(Arc::strong_count(&handler), 1);
 }
 
-/// Answers after half a second, and counts how often it is looked at until then.
+/// Answers after a second and a half, and counts how often it is looked at until then.
 #[derive(Default)]
 struct Slow {
     n_looks: AtomicUsize,
@@ -70,7 +70,7 @@ impl Handler for Slow {
     type Body = Full<Bytes>;
 
     async fn answer(&self, _: Request<RequestBody>) -> Response<Self::Body> {
-        let mut wait = pin!(tokio::time::sleep(Duration::from_millis(500)));
+        let mut wait = pin!(tokio::time::sleep(Duration::from_millis(1500)));
         poll_fn(|context| {
             self.n_looks.fetch_add(1, Ordering::Relaxed);
             wait.as_mut().poll(context)
@@ -93,5 +93,5 @@ async fn a_connection_that_waits_for_an_answer_is_left_alone() {
     let n = client.read(&mut answer).await.unwrap();
     assert!(answer[..n].ends_with(b"hello"));
     let n_looks = handler.n_looks.load(Ordering::Relaxed);
-    assert!((2..=4).contains(&n_looks), "looked at {n_looks} times");
+    assert!((2..=5).contains(&n_looks), "looked at {n_looks} times");
 }

@@ -180,17 +180,17 @@ fn the_settings_that_hold_are_printed_without_secrets() {
 fn a_gateway_tells_graylog_what_it_writes() {
     let (graylog, place) = (Graylog::tcp(), Place::new());
     let [port, nobody] = drover_testkit::process::free_ports();
-    let config = format!("[functions.legacy]\ninstances = [\"127.0.0.1:{nobody}\"]\n");
+    let config = "[limits]\ncold_start_timeout = \"2s\"\n";
+    let config = format!("{config}[functions.legacy]\ninstances = [\"127.0.0.1:{nobody}\"]\n");
     fs::write(place.dir.path().join("gateway.toml"), config).unwrap();
     let gateway = Running::start_with(&place, port, &[("DROVER_GELF", &graylog.url), ("DROVER_LOG", "info")]);
     eventually("the gateway answers", || get(port, "/health"));
-    assert_eq!(get(port, "/functions/legacy/hello"), None);
-    let message = graylog.next("out of service").message;
-    assert_eq!((&message["_service"], &message["_function"]), (&"drover-gateway".into(), &"legacy".into()));
-    // What fails is a line that names the request, and the trace that it is part of.
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let ids = format!("x-request-id: failed\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-01\r\n");
     let answer = ask(port, "/functions/legacy/hello", &ids).unwrap();
+    let message = graylog.next("out of service").message;
+    assert_eq!((&message["_service"], &message["_function"]), (&"drover-gateway".into(), &"legacy".into()));
+    // What fails is a line that names the request, and the trace that it is part of.
     let (_, problem) = answer.split_once("\r\n\r\n").unwrap();
     let problem: serde_json::Value = serde_json::from_str(problem).unwrap();
     let failure = graylog.next(problem["detail"].as_str().unwrap()).message;
