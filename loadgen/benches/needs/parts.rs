@@ -17,6 +17,8 @@ const USERS: [u64; 4] = [500, 2_000, 5_000, 10_000];
 const PROMISE: &str = "p95<1s,failures<1%";
 /// Trials for which a search has time; most take fewer, and each a little less.
 const TRIALS: u32 = 9;
+/// Slots of an instance without a gateway before it: as many as there are users at most.
+const SLOTS_ALONE: u64 = 10_000;
 /// Users who wait for nothing, for each instance.
 const GREEDY: u64 = 32;
 
@@ -91,14 +93,11 @@ impl Question {
             _ => {
                 let mut vars = vec![format!("function={}", self.function), "min=1".into()];
                 // Without a gateway nobody queues what comes at once.
-                vars.extend(self.is_direct().then(|| format!("slots={}", self.users)));
+                let is_direct = self.words.iter().any(|word| word == "--direct");
+                vars.extend(is_direct.then(|| format!("slots={SLOTS_ALONE}")));
                 vars
             }
         }
-    }
-
-    fn is_direct(&self) -> bool {
-        self.words.iter().any(|word| word == "--direct")
     }
 
     pub(crate) fn timing(&self, plan: &Plan) -> Timing {

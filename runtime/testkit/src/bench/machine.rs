@@ -25,7 +25,8 @@ pub async fn move_to_load_core() -> Result<()> {
     Ok(())
 }
 
-/// Calls `start` on a core, and returns what it gives: a process that is started there stays there.
+/// Calls `start` on a core, and returns what it gives: a process that is started there stays there, with
+/// nothing between as [`super::server::on_core`] has.
 pub fn on_core_of<T>(core: &str, start: impl FnOnce() -> T) -> Result<T> {
     let before = sched_getaffinity(None)?;
     let mut there = CpuSet::new();
